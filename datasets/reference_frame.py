@@ -1,0 +1,34 @@
+"""The reference frame: a neighbour with everything but the target blacked out; one code for training and inference.
+
+Spec §1 and §3: training takes the ground truth's mask, inference the predicted one.
+"""
+
+import numpy as np
+
+
+def training_neighbour(position: int, length: int) -> int:
+    """Position of the frame that refers for the one at `position` of a sorted list of `length` frames.
+
+    Even → next, odd → previous, the last → previous; a one-frame video refers to itself (spec §3).
+    """
+    if length == 1:
+        return 0
+    after = position % 2 == 0 and position + 1 < length
+    return position + 1 if after else position - 1
+
+
+def outward(length: int, key: int) -> list[tuple[int, int]]:
+    """The order of propagation: (frame, its neighbour nearer the key frame), forward first, then backward.
+
+    Every frame but the key frame is there exactly once. Raises IndexError for a key frame outside the video.
+    """
+    if not 0 <= key < length:
+        raise IndexError(f"key frame {key} is outside a video of {length} frames")
+    forward = [(i, i - 1) for i in range(key + 1, length)]
+    backward = [(i, i + 1) for i in range(key - 1, -1, -1)]
+    return forward + backward
+
+
+def black_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Keep the object alone: image uint8 [H, W, 3], mask bool [H, W] → uint8 [H, W, 3]."""
+    return image * mask[..., None].astype(np.uint8)

@@ -1,0 +1,37 @@
+"""The network and everything that training and inference need of it."""
+
+from opts import Settings
+
+from .backbone import build_backbone
+from .criterion import Criterion
+from .matcher import ClipMatcher
+from .postprocessors import AllQueryMasks, BestQueryMasks
+from .text_encoder import CaptionTokenizer, build_roberta
+from .tf2 import TF2
+
+__all__ = ["TF2", "build_model", "build_network"]
+
+
+def build_network(args: Settings) -> TF2:
+    """The network alone, in evaluation mode once `.eval()` is called; weights as `args.model` says."""
+    model = args.model
+    backbone = build_backbone(
+        model.backbone,
+        model.backbone_pretrained,
+        train=args.optimiser.lr_backbone > 0,
+        dilation=model.dilation,
+        use_checkpoint=model.use_checkpoint,
+    )
+    roberta = build_roberta(model.text_encoder, pretrained=model.text_pretrained)
+    tokenizer = CaptionTokenizer(model.text_encoder, roberta.config.max_position_embeddings)
+    return TF2(model, backbone, roberta, tokenizer)
+
+
+def build_model(args: Settings) -> tuple[TF2, Criterion, dict[str, BestQueryMasks | AllQueryMasks]]:
+    """(model, criterion, postprocessors) of a run.
+
+    Raises InputError where a backbone, its weights or the text encoder are not to be had.
+    """
+    criterion = Criterion(args.loss, ClipMatcher(args.loss))
+    postprocessors = {"video": BestQueryMasks(), "image": AllQueryMasks(args.inference.threshold)}
+    return build_network(args), criterion, postprocessors

@@ -1,0 +1,67 @@
+"""Deformable encoder: every pixel of every level looks at a few points of all levels (spec §2, Encoder)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .ops.modules import MSDeformAttn
+
+
+class DeformableEncoderLayer(nn.Module):
+    """Deformable self-attention and FFN, both post-norm."""
+
+    def __init__(self, width: int, attention: MSDeformAttn, feedforward: int, dropout: float):
+        super().__init__()
+        self.self_attn = attention
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.linear1, self.linear2 = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, tokens: Tensor, position: Tensor, reference: Tensor, shapes: list[tuple[int, int]], padding: Tensor
+    ) -> Tensor:
+        attended = self.self_attn(tokens + position, reference, tokens, shapes, padding)
+        tokens = self.norm1(tokens + self.dropout(attended))
+        hidden = self.dropout(F.relu(self.linear1(tokens)))
+        return self.norm2(tokens + self.dropout(self.linear2(hidden)))
+
+
+class DeformableEncoder(nn.Module):
+    """A stack of layers over the flattened levels of one stream."""
+
+    def __init__(self, layers: list[DeformableEncoderLayer]):
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(
+        self,
+        tokens: Tensor,
+        position: Tensor,
+        shapes: list[tuple[int, int]],
+        padding: Tensor,
+        valid_ratios: Tensor,
+    ) -> Tensor:
+        """tokens, position [N, S, C]; padding [N, S] bool; valid_ratios [N, levels, 2] → memory [N, S, C]."""
+        reference = pixel_centres(shapes, valid_ratios)
+        for layer in self.layers:
+            tokens = layer(tokens, position, reference, shapes, padding)
+        return tokens
+
+
+def pixel_centres(shapes: list[tuple[int, int]], valid_ratios: Tensor) -> Tensor:
+    """Each token's own place on every level, [N, S, levels, 2] (x, y).
+
+    (i + 0.5) / (valid ratio of the token's level · size) is the place in the unpadded frame; times the valid ratio of
+    the sampled level it is the place on that padded map.
+    """
+    centres = []
+    for level, (height, width) in enumerate(shapes):
+        y, x = torch.meshgrid(
+            torch.arange(height, device=valid_ratios.device) + 0.5,
+            torch.arange(width, device=valid_ratios.device) + 0.5,
+            indexing="ij",
+        )
+        pixels = torch.stack((x, y), dim=-1).flatten(0, 1)
+        size = valid_ratios.new_tensor((width, height)) * valid_ratios[:, level]
+        centres.append(pixels[None] / size[:, None])
+    return torch.cat(centres, dim=1)[:, :, None] * valid_ratios[:, None]

@@ -1,0 +1,39 @@
+"""From the backbone's maps to the transformer's levels: the one place that knows levels (spec §2, Feature levels)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from util.structures import Level
+
+from .position_encoding import sine_position_2d
+
+GROUPS = 32
+
+
+class FeatureProjection(nn.ModuleList):
+    """res3, res4, res5 through 1×1 convolutions, each further level through a 3×3 stride-2 one; then group norm."""
+
+    def __init__(self, channels: list[int], width: int, levels: int):
+        """channels: of res3, res4, res5; levels: how many to make, at least those three."""
+        strided = [(channels[-1] if i == 0 else width) for i in range(levels - len(channels))]
+        convolutions = [nn.Conv2d(c, width, 1) for c in channels]
+        convolutions += [nn.Conv2d(c, width, 3, stride=2, padding=1) for c in strided]
+        super().__init__(nn.Sequential(conv, nn.GroupNorm(GROUPS, width)) for conv in convolutions)
+        for conv in convolutions:
+            nn.init.xavier_uniform_(conv.weight)
+            nn.init.zeros_(conv.bias)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """[N, C_l, h_l, w_l] of res3, res4, res5 → `levels` maps [N, width, h, w]."""
+        levels = [project(x) for project, x in zip(self, maps, strict=False)]
+        coarsest = maps[-1]
+        for project in list(self)[len(maps) :]:
+            coarsest = project(coarsest)
+            levels.append(coarsest)
+        return levels
+
+
+def with_position(features: Tensor, padding: Tensor, width: int) -> Level:
+    """A map [N, C, h, w] with its padding (nearest, from the frames' [N, H, W]) and position encoding of `width`."""
+    small = F.interpolate(padding[:, None].float(), size=features.shape[-2:], mode="nearest")[:, 0].bool()
+    return Level(features, small, sine_position_2d(small, width).to(features.dtype))

@@ -1,0 +1,54 @@
+"""Cross-modal feature pyramid: encoder memory and words → mask features at stride 4 (spec §2)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from util.structures import Memory, Text
+
+from .vision_language import VisionLanguageBlock
+
+GROUPS = 8
+
+
+class ConvNorm(nn.Conv2d):
+    """A convolution without bias, followed by group norm; Kaiming-uniform with a = 1."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int):
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.GroupNorm(GROUPS, outputs)
+        nn.init.kaiming_uniform_(self.weight, a=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(super().forward(x))
+
+
+class PixelDecoder(nn.Module):
+    """Top-down over strides 32, 16, 8 (memory) and 4 (backbone).
+
+    Level numbers in the parameter names count from the finest: 1 is stride 4, 4 is stride 32.
+    """
+
+    def __init__(self, stride4_channels: int, width: int, mask_dim: int, heads: int, feedforward: int):
+        super().__init__()
+        channels = {1: stride4_channels, 2: width, 3: width, 4: width}
+        for number, inputs in channels.items():
+            self.add_module(f"adapter_{number}", ConvNorm(inputs, width, 1))
+            self.add_module(f"layer_{number}", ConvNorm(width, width, 3))
+            block = VisionLanguageBlock(width, heads, feedforward, subsampling=2 ** (4 - number))
+            self.add_module(f"cross_attn_{number}", block)
+        self.mask_features = nn.Conv2d(width, mask_dim, 3, padding=1)
+        nn.init.kaiming_uniform_(self.mask_features.weight, a=1)
+        nn.init.zeros_(self.mask_features.bias)
+
+    def forward(self, memory: Memory, text: Text) -> Tensor:
+        """Memory of the current frames → mask features [B·T, mask_dim, H/4, W/4]."""
+        pyramid = [memory.stride4, *memory.maps()[:3]]
+        coarser = None
+        for number in (4, 3, 2, 1):
+            level = pyramid[number - 1]
+            adapted = level.with_features(getattr(self, f"adapter_{number}")(level.features))
+            features = getattr(self, f"cross_attn_{number}")(adapted, text)
+            if coarser is not None:
+                features = features + F.interpolate(coarser, size=level.shape, mode="nearest")
+            coarser = F.relu(getattr(self, f"layer_{number}")(features))
+        return self.mask_features(coarser)

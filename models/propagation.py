@@ -1,0 +1,129 @@
+"""Tracking-forced inference: find the key frame, then carry its mask outward, frame by frame (spec §1, §4).
+
+The network sees one frame at a time and one mask is kept, so memory does not grow with the video's length.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.preprocessing import inference_frame
+from datasets.reference_frame import black_out, outward
+from util.structures import Clips, Text
+
+from .postprocessors import query_scores, resize_masks
+from .tf2 import TF2
+
+Video = Sequence[np.ndarray]  # frames, RGB uint8 [H, W, 3]
+
+
+@dataclass(frozen=True)
+class FrameResult:
+    """What the network says of one frame at the frame's own size.
+
+    probability  [H, W] of the best query's mask
+    scores       [Q] class score of each query
+    box          [4] (cx, cy, w, h) in [0, 1] of the best query
+    point        [2] (x, y) in [0, 1], its last reference point
+    """
+
+    probability: Tensor
+    scores: Tensor
+    box: Tensor
+    point: Tensor
+
+    @property
+    def score(self) -> float:
+        return float(self.scores.max())
+
+
+@dataclass(frozen=True)
+class KeyFrame:
+    """Where propagation starts: frame index, mask bool [H, W], and what the network said of it, where it was asked."""
+
+    index: int
+    mask: Tensor
+    result: FrameResult | None = None
+
+
+class FrameSegmenter:
+    """The network on single frames: an image, and perhaps the masked neighbour, → FrameResult."""
+
+    def __init__(self, network: TF2):
+        self.network = network.eval()
+        self.device = network.query_embed.weight.device
+
+    @torch.inference_mode()
+    def encode_text(self, caption: str) -> Text:
+        """One sentence → its features, to be used for all frames."""
+        return self.network.encode_text([caption])
+
+    @torch.inference_mode()
+    def segment(self, image: np.ndarray, text: Text, reference: np.ndarray | None = None) -> FrameResult:
+        """Segment the sentence's object in `image` (RGB uint8 [H, W, 3]); `reference` is its masked neighbour."""
+        network = self.network
+        clip = self._clip(image)
+        current = network.encode_frames(clip, text)
+        memories = (current,)
+        if reference is not None and network.tracking:
+            memories = (network.encode_frames(self._clip(reference), text), current)
+        state = network.decode(text, memories)[-1]
+        scores = query_scores(state.logits)[0]
+        chosen = state.only(scores.argmax())
+        masks = network.segment(chosen, network.pixel_decoder(current, text), clip.sizes)
+        probability = resize_masks(masks[0], image.shape[:2])[0, 0]
+        return FrameResult(probability, scores, chosen.boxes[0, 0, 0], chosen.reference[0, 0, 0])
+
+    def _clip(self, image: np.ndarray) -> Clips:
+        return Clips.unpadded(inference_frame(image)[None, None].to(self.device))
+
+
+class Propagator:
+    """Owns time and state of one sentence in one video: the last frame with everything but the object blacked out."""
+
+    def __init__(self, segmenter: FrameSegmenter, text: Text, threshold: float = 0.5):
+        self.segmenter, self.text, self.threshold = segmenter, text, threshold
+        self.reference: np.ndarray | None = None
+
+    def start(self, image: np.ndarray, mask: Tensor) -> None:
+        """Begin at the key frame: image uint8 [H, W, 3], mask bool [H, W]."""
+        self.reference = black_out(image, mask.cpu().numpy())
+
+    def step(self, image: np.ndarray) -> FrameResult:
+        """Segment the next frame; its mask then makes the reference of the one after. Raises RuntimeError unstarted."""
+        if self.reference is None:
+            raise RuntimeError("Propagator.step before Propagator.start")
+        result = self.segmenter.segment(image, self.text, self.reference)
+        self.reference = black_out(image, (result.probability > self.threshold).cpu().numpy())
+        return result
+
+
+def propagate(propagator: Propagator, video: Video, key: KeyFrame) -> Iterator[tuple[int, FrameResult]]:
+    """All frames but the key frame, outward in both directions: (index, result), each once."""
+    for index, neighbour in outward(len(video), key.index):
+        if neighbour == key.index:
+            propagator.start(video[key.index], key.mask)
+        yield index, propagator.step(video[index])
+
+
+def find_key_frame(
+    segmenter: FrameSegmenter, text: Text, video: Video, candidates: Sequence[int], threshold: float = 0.5
+) -> KeyFrame:
+    """The candidate frame of the highest score, segmented without tracking; the earliest of equals."""
+    best = None
+    for index in candidates:
+        result = segmenter.segment(video[index], text)
+        if best is None or result.score > best[1].score:
+            best = (index, result)
+    index, result = best
+    return KeyFrame(index, result.probability > threshold, result)
+
+
+def spread_candidates(length: int, count: int) -> list[int]:
+    """`count` frames of a video, evenly spaced, each in the middle of its share; all of them where count is 0."""
+    if count <= 0 or count >= length:
+        return list(range(length))
+    return [int((i + 0.5) * length / count) for i in range(count)]

@@ -1,0 +1,80 @@
+"""Where pixels meet words: early fusion, and the pixel decoder's vision-language block (spec §2)."""
+
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from util.structures import Level, Text
+
+
+class EarlyFusion(nn.Module):
+    """x ⊙ attention(x over the words); one module for all levels and both streams."""
+
+    def __init__(self, width: int, heads: int):
+        super().__init__()
+        self.multihead_attn = nn.MultiheadAttention(width, heads, batch_first=True)
+
+    def forward(self, features: Tensor, text: Text) -> Tensor:
+        """[B·T, C, h, w] → the same; all frames of a clip share its words, so they are one sequence of queries."""
+        height = features.shape[-2]
+        pixels = rearrange(features, "(b t) c h w -> b (t h w) c", b=len(text.words))
+        attended = self.multihead_attn(
+            pixels, text.keys, text.words, key_padding_mask=text.padding, need_weights=False
+        )[0]
+        fused = pixels * attended
+        return rearrange(fused, "b (t h w) c -> (b t) c h w", t=len(features) // len(fused), h=height)
+
+
+class VisionLanguageBlock(nn.Module):
+    """Self-attention over a clip's pixels, cross-attention to the words, FFN; all post-norm.
+
+    The self-attention runs on every `subsampling`-th pixel of each axis, so that stride 4 stays affordable.
+    """
+
+    def __init__(self, width: int, heads: int, feedforward: int, subsampling: int, dropout: float = 0.1):
+        super().__init__()
+        self.subsampling = subsampling
+        self.self_attn = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
+        self.multihead_attn = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
+        self.linear1 = nn.Linear(width, feedforward)
+        self.linear2 = nn.Linear(feedforward, width)
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
+        self.dropout = nn.Dropout(dropout)
+        for parameter in self.parameters():
+            if parameter.dim() > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, level: Level, text: Text) -> Tensor:
+        """Features [B·T, C, h, w] of `level` → the same shape, mixed with the clip's other frames and the words."""
+        batch, (height, width) = len(text.words), level.shape
+        attended = self._attend_to_clip(level, batch)
+
+        def tokens(maps: Tensor) -> Tensor:
+            return rearrange(maps, "(b t) c h w -> b (t h w) c", b=batch)
+
+        x = self.norm1(tokens(level.features) + self.dropout(tokens(attended)))
+        words = self.multihead_attn(
+            x + tokens(level.position), text.keys, text.words, key_padding_mask=text.padding, need_weights=False
+        )[0]
+        x = self.norm2(x + self.dropout(words))
+        x = self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
+        return rearrange(x, "b (t h w) c -> (b t) c h w", h=height, w=width)
+
+    def _attend_to_clip(self, level: Level, batch: int) -> Tensor:
+        """Self-attention over all T frames' (subsampled) pixels, brought back to [B·T, C, h, w]."""
+        height, width = level.shape
+        small = (max(height // self.subsampling, 1), max(width // self.subsampling, 1))
+
+        def tokens(maps: Tensor) -> Tensor:
+            maps = F.interpolate(maps, size=small, mode="nearest") if small != level.shape else maps
+            return rearrange(maps, "(b t) c h w -> b (t h w) c", b=batch)
+
+        positioned = tokens(level.features + level.position)
+        padding = tokens(level.padding[:, None].float())[..., 0].bool()
+        attended = self.self_attn(
+            positioned, positioned, tokens(level.features), key_padding_mask=padding, need_weights=False
+        )[0]
+        maps = rearrange(attended, "b (t h w) c -> (b t) c h w", h=small[0], w=small[1])
+        if small == level.shape:
+            return maps
+        return F.interpolate(maps, size=level.shape, mode="bilinear", align_corners=False)

@@ -1,0 +1,322 @@
+"""The flags of the release, with their names and defaults, parsed into typed settings (spec §7).
+
+A field of a settings class has its flag's name; nothing below the entry scripts sees argparse.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from util.errors import InputError
+
+CLASSES = {"ytvos": 65, "davis": 78, "a2d": 1, "jhmdb": 1}  # without --binary; every other set has COCO's 91
+COCO_CLASSES = 91
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """What the network is made of."""
+
+    backbone: str
+    backbone_pretrained: str | None
+    dilation: bool
+    use_checkpoint: bool
+    text_encoder: str
+    text_pretrained: bool
+    freeze_text_encoder: bool
+    with_box_refine: bool
+    num_feature_levels: int
+    enc_layers: int
+    dec_layers: int
+    dim_feedforward: int
+    hidden_dim: int
+    dropout: float
+    nheads: int
+    num_queries: int
+    num_classes: int
+    dec_n_points: int
+    enc_n_points: int
+    mask_dim: int
+    controller_layers: int
+    dynamic_mask_channels: int
+    rel_coord: bool
+    tracking: bool
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    """Weights of the losses and of the matching cost."""
+
+    aux_loss: bool
+    set_cost_class: float
+    set_cost_bbox: float
+    set_cost_giou: float
+    set_cost_mask: float
+    set_cost_dice: float
+    mask_loss_coef: float
+    dice_loss_coef: float
+    cls_loss_coef: float
+    bbox_loss_coef: float
+    giou_loss_coef: float
+    focal_alpha: float
+
+
+@dataclass(frozen=True)
+class OptimiserSettings:
+    """Learning rates, their groups and schedule."""
+
+    lr: float
+    lr_backbone: float
+    lr_backbone_names: tuple[str, ...]
+    lr_text_encoder: float
+    lr_text_encoder_names: tuple[str, ...]
+    lr_linear_proj_names: tuple[str, ...]
+    lr_linear_proj_mult: float
+    batch_size: int
+    weight_decay: float
+    epochs: int
+    lr_drop: tuple[int, ...]
+    clip_max_norm: float
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which data set, where it lies and how it is read."""
+
+    dataset_file: str
+    coco_path: Path
+    ytvos_path: Path
+    davis_path: Path
+    a2d_path: Path
+    jhmdb_path: Path
+    num_frames: int
+    max_size: int
+    caption_case: str
+    num_workers: int
+
+
+@dataclass(frozen=True)
+class InferenceSettings:
+    """How videos are segmented and what is written (spec §4)."""
+
+    split: str
+    threshold: float
+    visualize: bool
+    key_frames: Path | None
+    key_masks: Path | None
+    key_model: Path | None
+    key_candidates: int
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Where the run's weights come from, where its output goes, and on what it runs."""
+
+    output_dir: Path
+    device: str
+    seed: int
+    resume: str
+    pretrained_weights: str | None
+    start_epoch: int
+    eval: bool
+    ngpu: int | None
+    world_size: int
+    dist_url: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All of a run's settings."""
+
+    model: ModelSettings
+    loss: LossSettings
+    optimiser: OptimiserSettings
+    data: DataSettings
+    inference: InferenceSettings
+    run: RunSettings
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    """The parser of all flags; entry scripts may add their own."""
+    parser = argparse.ArgumentParser(
+        description="TF²: tracking-forced referring video object segmentation",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    for add_group in (_model_flags, _loss_flags, _optimiser_flags, _data_flags, _inference_flags, _run_flags):
+        add_group(parser)
+    _inert_flags(parser)
+    return parser
+
+
+def parse_settings(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None) -> Settings:
+    """Settings of a command line (the process's own by default); says once which flags do nothing."""
+    args = (parser or get_args_parser()).parse_args(argv)
+    return settings_from(args)
+
+
+def settings_from(args: argparse.Namespace) -> Settings:
+    """Parsed flags → settings. Raises InputError for combinations that cannot work."""
+    _report_inert(args)
+    if args.two_stage:
+        raise InputError("--two_stage is not part of TF²: leave it out")
+    if args.hidden_dim % args.nheads or args.hidden_dim % 32:
+        raise InputError(f"--hidden_dim {args.hidden_dim} must be a multiple of 32 and of --nheads {args.nheads}")
+    if args.num_feature_levels < 3:
+        raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
+    values = vars(args) | {
+        "num_classes": 1 if args.binary else CLASSES.get(args.dataset_file, COCO_CLASSES),
+        "rel_coord": not args.no_rel_coord,
+        "tracking": not args.no_tracking,
+        "aux_loss": not args.no_aux_loss,
+        "text_pretrained": not (args.resume or args.pretrained_weights),
+    }
+    return Settings(
+        model=_pick(ModelSettings, values),
+        loss=_pick(LossSettings, values),
+        optimiser=_pick(OptimiserSettings, values),
+        data=_pick(DataSettings, values),
+        inference=_pick(InferenceSettings, values),
+        run=_pick(RunSettings, values),
+    )
+
+
+def _pick(settings: type, values: dict[str, Any]) -> Any:
+    def value(name: str) -> Any:
+        return tuple(values[name]) if isinstance(values[name], list) else values[name]
+
+    return settings(**{field.name: value(field.name) for field in fields(settings)})
+
+
+def _model_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("network")
+    add = group.add_argument
+    add("--backbone", default="resnet50", help="resnet50|101, swin_{t,s,b,l}_p4w7, video_swin_{t,s,b}_p4w7, timm:NAME")
+    add("--backbone_pretrained", help="file with the backbone's weights; `random`: none")
+    add("--dilation", action="store_true", help="ResNet: dilate the last stage instead of striding")
+    add("--use_checkpoint", action="store_true", help="gradient checkpointing in the Swin backbones")
+    add("--text_encoder", default="roberta-base", help="hub name or local folder of a RoBERTa")
+    add("--freeze_text_encoder", action="store_true", help="do not train the text encoder")
+    add("--with_box_refine", action="store_true", help="refine reference points layer by layer (all published runs)")
+    add("--num_feature_levels", default=4, type=int, help="levels of the deformable attention")
+    add("--enc_layers", default=4, type=int, help="encoder layers")
+    add("--dec_layers", default=4, type=int, help="decoder layers")
+    add("--dim_feedforward", default=2048, type=int, help="width of the FFNs")
+    add("--hidden_dim", default=256, type=int, help="width of the network")
+    add("--dropout", default=0.1, type=float, help="dropout in encoder and decoder")
+    add("--nheads", default=8, type=int, help="attention heads")
+    add("--num_queries", default=5, type=int, help="queries a frame")
+    add("--dec_n_points", default=4, type=int, help="points of the decoder's deformable attention")
+    add("--enc_n_points", default=4, type=int, help="points of the encoder's deformable attention")
+    add("--mask_dim", default=256, type=int, help="channels of the mask features")
+    add("--controller_layers", default=3, type=int, help="dynamic convolutions of the mask head")
+    add("--dynamic_mask_channels", default=8, type=int, help="channels between the dynamic convolutions")
+    add("--no_rel_coord", action="store_true", help="no relative coordinates in the mask head")
+    add("--no_tracking", action="store_true", help="leave the reference out: the network is ReferFormer")
+
+
+def _loss_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("loss and matching")
+    add = group.add_argument
+    add("--no_aux_loss", action="store_true", help="loss at the last decoder layer alone")
+    for name, default in (("class", 2), ("bbox", 5), ("giou", 2), ("mask", 2), ("dice", 5)):
+        add(f"--set_cost_{name}", default=default, type=float, help=f"weight of the {name} term in the matching")
+    for name, default in (("mask", 2), ("dice", 5), ("cls", 2), ("bbox", 5), ("giou", 2)):
+        add(f"--{name}_loss_coef", default=default, type=float, help=f"weight of the {name} loss")
+    add("--focal_alpha", default=0.25, type=float, help="α of the focal losses")
+
+
+def _optimiser_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("optimiser")
+    add = group.add_argument
+    add("--lr", default=1e-4, type=float, help="learning rate")
+    add("--lr_backbone", default=5e-5, type=float, help="learning rate of the backbone; 0 freezes it")
+    add("--lr_backbone_names", default=["backbone.0"], nargs="+", help="what counts as backbone")
+    add("--lr_text_encoder", default=1e-5, type=float, help="learning rate of the text encoder")
+    add("--lr_text_encoder_names", default=["text_encoder"], nargs="+", help="what counts as text encoder")
+    add("--lr_linear_proj_names", default=["reference_points", "sampling_offsets"], nargs="+", help="own multiplier")
+    add("--lr_linear_proj_mult", default=1.0, type=float, help="multiplier of those")
+    add("--batch_size", default=1, type=int, help="clips a process and step")
+    add("--weight_decay", default=5e-4, type=float, help="AdamW's weight decay")
+    add("--epochs", default=10, type=int, help="passes over the data")
+    add("--lr_drop", default=[6, 8], type=int, nargs="+", help="epochs after which the rates drop tenfold")
+    add("--clip_max_norm", default=0.1, type=float, help="gradient norm limit; 0: none")
+
+
+def _data_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("data")
+    add = group.add_argument
+    sets = ["ytvos", "davis", "a2d", "jhmdb", "refcoco", "refcoco+", "refcocog", "all", "joint"]
+    add("--dataset_file", default="ytvos", choices=sets, help="data set")
+    add("--binary", action="store_true", help="one class: referred or not")
+    add("--coco_path", default=Path("data/coco"), type=Path, help="RefCOCO/+/g and COCO's train2014")
+    add("--ytvos_path", default=Path("data/ref-youtube-vos"), type=Path, help="Ref-YouTube-VOS")
+    add("--davis_path", default=Path("data/ref-davis"), type=Path, help="Ref-DAVIS17 as the converter writes it")
+    add("--a2d_path", default=Path("data/a2d_sentences"), type=Path, help="A2D-Sentences")
+    add("--jhmdb_path", default=Path("data/jhmdb_sentences"), type=Path, help="JHMDB-Sentences")
+    add("--num_frames", default=5, type=int, help="frames a clip")
+    add("--max_size", default=640, type=int, help="longest side in training")
+    add("--caption_case", default="lower", choices=["lower", "released"], help="released: raw text in inference")
+    add("--num_workers", default=4, type=int, help="processes that load data")
+
+
+def _inference_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("inference")
+    add = group.add_argument
+    add("--split", default="valid", choices=["valid", "test"], help="which videos")
+    add("--threshold", default=0.5, type=float, help="mask probability above which a pixel is the object's")
+    add("--visualize", action="store_true", help="write overlays beside the masks")
+    add("--key_frames", type=Path, help="JSON: video → expression id → frame name or index")
+    add("--key_masks", type=Path, help="folder <video>/<expression id>/<frame>.png with the key frames' masks")
+    add("--key_model", type=Path, help="checkpoint of the network that finds the key frame (such as ReferFormer)")
+    add("--key_candidates", default=10, type=int, help="frames scored for the key frame, evenly spaced; 0: all")
+    add("--overwrite", action="store_true", help="compute finished expressions again")
+
+
+def _run_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("run")
+    add = group.add_argument
+    add("--output_dir", default=Path("output"), type=Path, help="where everything is written")
+    add("--device", default="auto", help="auto, cpu, cuda, mps")
+    add("--seed", default=42, type=int, help="random seed; each process adds its rank")
+    add("--resume", default="", help="checkpoint to load, or to go on from")
+    add("--pretrained_weights", help="checkpoint that training starts from")
+    add("--start_epoch", default=0, type=int, help="first epoch")
+    add("--eval", action="store_true", help="evaluate, do not train")
+    add("--ngpu", type=int, help="processes of inference; default: one a GPU, one without")
+    add("--world_size", default=1, type=int, help="processes of training (torchrun sets it)")
+    add("--dist_url", default="env://", help="where processes meet")
+
+
+INERT = {
+    "pre_norm": "norms are always after",
+    "masks": "masks are always on",
+    "max_skip": "clip sampling has no such limit",
+    "remove_difficult": "no data set marks difficult objects",
+    "eos_coef": "the focal loss has no such weight",
+    "cache_mode": "frames are read as they are needed",
+    "position_embedding": "positions are sine",
+}
+
+
+def _inert_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("flags of the release that do nothing here either")
+    for name in ("pre_norm", "masks", "remove_difficult", "cache_mode"):
+        group.add_argument(f"--{name}", action="store_true", help=INERT[name])
+    group.add_argument("--two_stage", action="store_true", help="must stay off")
+    group.add_argument("--max_skip", default=3, type=int, help=INERT["max_skip"])
+    group.add_argument("--eos_coef", default=0.1, type=float, help=INERT["eos_coef"])
+    group.add_argument("--position_embedding", default="sine", choices=["sine", "learned"], help="sine")
+
+
+def _report_inert(args: argparse.Namespace) -> None:
+    """One line for all flags that were given and change nothing; `--masks`, in every released command, is silent."""
+    defaults = {"max_skip": 3, "eos_coef": 0.1, "position_embedding": "sine"}
+    given = [n for n in INERT if n != "masks" and getattr(args, n) != defaults.get(n, False)]
+    if given:
+        reasons = "; ".join(f"--{name}: {INERT[name]}" for name in given)
+        print(f"note: no effect: {reasons}", file=sys.stderr)

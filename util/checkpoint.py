@@ -1,0 +1,366 @@
+"""Checkpoints in and out: read without running what is in them, loaded strictly or refused, written whole."""
+
+import os
+import pickletools
+import re
+import warnings
+from argparse import Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from util.errors import InputError
+from util.files import atomic_write, first_few
+
+# The one class beyond torch's own list that released files need: `args`. (The scheduler's Counter is on that list.)
+SAFE_CLASSES = (Namespace,)
+HARMLESS = ("torch.", "collections.", "argparse.Namespace")
+# A legacy file: magic number, protocol, system, the object, its storages' keys; then raw numbers.
+LEGACY_PICKLES = 5
+# What may differ from the file when finetuning: the class head, for another number of classes.
+FINETUNE_REINITIALISED = ("class_embed.",)
+# What a file may lack: buffers that the network computes from its own sizes.
+COMPUTED_BUFFERS = ("relative_position_index",)
+# What old files hold and the networks no longer have.
+OLD_BUFFERS = re.compile(r"text_encoder\.embeddings\.position_ids|backbone\..*\.num_batches_tracked")
+# One set of box heads under two names.
+TIED_BOX_HEADS = ("transformer.decoder.bbox_embed.", "bbox_embed.")
+PARALLEL_PREFIX = "module."
+BODY = "backbone.0.body."
+RESNETS = {6: "resnet50", 23: "resnet101"}
+SWINS = {(96, 6): "swin_t_p4w7", (96, 18): "swin_s_p4w7", (128, 18): "swin_b_p4w7", (192, 18): "swin_l_p4w7"}
+CLASS_HEADS = {1: "--binary", 65: "--dataset_file ytvos", 78: "--dataset_file davis", 91: "--dataset_file refcoco"}
+
+State = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What `load_weights` did; `str()` of it is the line to print.
+
+    `total` counts the network's tensors, `loaded` those from the file; `reinitialised` (class heads when finetuning)
+    and `computed` (COMPUTED_BUFFERS) are the rest by name; `dropped` are the file's old names that went unused.
+    """
+
+    source: str
+    total: int
+    loaded: int
+    reinitialised: tuple[str, ...] = ()
+    computed: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        parts = [f"{self.source}: {self.loaded} of {self.total} tensors loaded"]
+        if self.reinitialised:
+            parts.append(f"{len(self.reinitialised)} kept as initialised ({first_few(self.reinitialised)})")
+        if self.computed:
+            parts.append(f"{len(self.computed)} computed by the network")
+        if self.dropped:
+            parts.append(f"{len(self.dropped)} old names dropped ({first_few(self.dropped)})")
+        return "; ".join(parts)
+
+
+# ---- reading
+
+
+def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """Read a `.pth` (zip or legacy pickle) or `.safetensors` file to the CPU; nothing in it is run.
+
+    The result always has "model", name -> tensor: from the file's "model" or "state_dict", or the whole file where it
+    is a bare state dict. What else the file holds (optimizer, epoch, args, ...) stays beside it.
+
+    Raises:
+        InputError: no such file, a folder, empty, cut off, no checkpoint, or a pickle that wants more than tensors
+            and plain values.
+    """
+    path = Path(path)
+    _refuse_no_file(path)
+    content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    return _with_model(content, str(path))
+
+
+def _refuse_no_file(path: Path) -> None:
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; give the path of a .pth or .safetensors file") from error
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the path of a .pth or .safetensors file in it")
+    if size == 0:
+        raise InputError(f"{path} is empty; fetch it again")
+
+
+def _read_pickle(path: Path) -> object:
+    try:
+        with torch.serialization.safe_globals(list(SAFE_CLASSES)), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # on pickle versions: what matters of it becomes the error below
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken pickle fails in whatever way the unpickler happens to
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    wanted = re.findall(r"GLOBAL (\S+)", str(error)) or _foreign_names(path)
+    if wanted:
+        return InputError(
+            f"{path} is refused, nothing in it was run: it wants to run {first_few(wanted)}; "
+            "get it from a source you trust, or as .safetensors"
+        )
+    told = re.search(r"WeightsUnpickler error:\s*(.+)", str(error))
+    reason = (told[1] if told else str(error) or type(error).__name__).splitlines()[0].split(". ")[0]
+    return InputError(
+        f"{path} is cut off or no checkpoint that can be read safely ({reason}); fetch it again, or as .safetensors"
+    )
+
+
+def _foreign_names(path: Path) -> list[str]:
+    """Functions and classes a bare pickle asks for, from its opcodes alone: torch names none in newer protocols."""
+    return [name for name in dict.fromkeys(_pickled_names(path)) if not name.startswith(HARMLESS)]
+
+
+def _pickled_names(path: Path) -> Iterator[str]:
+    strings: list[str] = []
+    # Not readable, not a pickle, or one cut off: no more names.
+    with suppress(Exception), path.open("rb") as file:
+        for opcode, argument, _ in chain.from_iterable(pickletools.genops(file) for _ in range(LEGACY_PICKLES)):
+            if opcode.name == "GLOBAL":
+                yield argument.replace(" ", ".")
+            elif opcode.name == "STACK_GLOBAL" and len(strings) > 1:
+                yield ".".join(strings[-2:])
+            elif isinstance(argument, str):
+                strings.append(argument)
+            elif opcode.name != "MEMOIZE":  # strings taken from the memo are not followed: such a name stays unknown
+                strings.clear()
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is cut off or no safetensors file ({error}); fetch it again") from error
+    tied = {name: first for name, first in metadata.items() if first in tensors and name not in tensors}
+    tensors |= {name: tensors[first] for name, first in tied.items()}
+    rest = {key: value for key, value in metadata.items() if key not in tied}
+    return {"model": tensors} | ({"metadata": rest} if rest else {})
+
+
+def _with_model(content: object, source: str) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise InputError(f"{source} holds one {type(content).__name__}, no checkpoint; give another file")
+    rest = dict(content)
+    key = next((key for key in ("model", "state_dict") if isinstance(content.get(key), dict)), None)
+    state = content if key is None else rest.pop(key)
+    if not state or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
+        raise InputError(f"{source} holds no network: neither `model` nor tensors by name; give another file")
+    return {"model": dict(state)} if key is None else {"model": dict(state), **rest}
+
+
+# ---- names
+
+
+def released_state_dict(state: State) -> dict[str, Tensor]:
+    """Bring the names of released and older files to today's: the only place that knows old names.
+
+    The prefix of a network saved inside DistributedDataParallel goes, old buffers go, and the box heads, which the
+    network holds under two names, are there under both.
+
+    Raises:
+        InputError: the two names hold different box heads.
+    """
+    names = {name: value for name, value in _without_prefix(state).items() if not OLD_BUFFERS.fullmatch(name)}
+    for here, there in (TIED_BOX_HEADS, TIED_BOX_HEADS[::-1]):
+        for name in [name for name in names if name.startswith(here)]:
+            twin = there + name.removeprefix(here)
+            if not _same(names[name], names.setdefault(twin, names[name])):
+                raise InputError(f"{name} and {twin} are one box head but differ; the file is damaged, fetch it again")
+    return names
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    return one is other or (one.dtype == other.dtype and torch.equal(one, other))
+
+
+def _without_prefix(state: State) -> dict[str, Tensor]:
+    wrapped = all(name.startswith(PARALLEL_PREFIX) for name in state)
+    return {name.removeprefix(PARALLEL_PREFIX): value for name, value in state.items()} if wrapped else dict(state)
+
+
+def _names_for(network: State, state: State) -> dict[str, Tensor]:
+    """`state` under today's names; a name the network itself has is not old, and one it has not is not filled in."""
+    given = _without_prefix(state)
+    released = {name: value for name, value in released_state_dict(given).items() if name in given or name in network}
+    return released | {name: value for name, value in given.items() if name in network}
+
+
+# ---- loading
+
+
+def load_weights(
+    model: nn.Module, path_or_state: str | os.PathLike | Mapping[str, Any], *, finetune: bool = False
+) -> LoadReport:
+    """Load a checkpoint (a file, what `read_checkpoint` returned, or a state dict) into `model`, all of it or nothing.
+
+    Every tensor must be there with its shape, and none too many, but for COMPUTED_BUFFERS and, with `finetune`, class
+    heads of another size (FINETUNE_REINITIALISED). The caller prints the report.
+
+    Raises:
+        InputError: names or shapes differ (listed, with the flags that would fit), or the file cannot be read.
+    """
+    if isinstance(path_or_state, Mapping):
+        source, checkpoint = "the given weights", _with_model(dict(path_or_state), "the given weights")
+    else:
+        source, checkpoint = os.fspath(path_or_state), read_checkpoint(path_or_state)
+    network = model.state_dict()
+    try:
+        state = _names_for(network, checkpoint["model"])
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from error
+    fits = _compare(network, state, finetune)
+    if fits.faults:
+        hints = _backbone_hint(network, state, fits, checkpoint) + _class_head_hint(network, state, fits)
+        raise InputError(
+            f"{source}: not the weights of this network: {'; '.join(fits.described(network, state) + hints)}"
+        )
+    _refuse_untied(network, state, source)
+    own = (*fits.reinitialised, *fits.computed)
+    model.load_state_dict({name: network[name] if name in own else state[name] for name in network}, strict=True)
+    dropped = tuple(name for name in _without_prefix(checkpoint["model"]) if name not in state)
+    return LoadReport(source, len(network), len(network) - len(own), fits.reinitialised, fits.computed, dropped)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """Names by how the file and the network differ in them; the first three are faults."""
+
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    reshaped: tuple[str, ...]
+    reinitialised: tuple[str, ...]
+    computed: tuple[str, ...]
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return self.missing + self.unexpected + self.reshaped
+
+    def described(self, network: State, state: State) -> list[str]:
+        shapes = [f"{name} {list(state[name].shape)} for {list(network[name].shape)}" for name in self.reshaped]
+        kinds = (("missing", self.missing), ("unexpected", self.unexpected), ("of another shape", shapes))
+        return [f"{len(names)} {kind} ({first_few(names)})" for kind, names in kinds if names]
+
+
+def _compare(network: State, state: State, finetune: bool) -> _Fit:
+    reshaped = [name for name in network if name in state and state[name].shape != network[name].shape]
+    absent = [name for name in network if name not in state]
+    kept = [name for name in reshaped if finetune and name.startswith(FINETUNE_REINITIALISED)]
+    computed = [name for name in absent if name.endswith(COMPUTED_BUFFERS)]
+    return _Fit(
+        missing=tuple(name for name in absent if name not in computed),
+        unexpected=tuple(name for name in state if name not in network),
+        reshaped=tuple(name for name in reshaped if name not in kept),
+        reinitialised=tuple(kept),
+        computed=tuple(computed),
+    )
+
+
+def _refuse_untied(network: State, state: State, source: str) -> None:
+    """Of several names for one parameter the last would win silently; so the file must agree with itself."""
+    for name, first in _aliases(network).items():
+        if name in state and first in state and not _same(state[name], state[first]):
+            raise InputError(
+                f"{source}: {name} and {first} are one tensor in this network but differ in the file; "
+                "give the flags it was trained with (such as --with_box_refine)"
+            )
+
+
+# ---- hints
+
+
+def backbone_name(state: State) -> str | None:
+    """Which `--backbone` the tensors of a whole network belong to, by names and shapes; None where unknown."""
+    body = {name.removeprefix(BODY): value for name, value in state.items() if name.startswith(BODY)}
+    patch = body.get("patch_embed.proj.weight")
+    if patch is not None:
+        name = SWINS.get((patch.shape[0], _count(body, r"layers\.2\.blocks\.(\d+)\.")))
+        return f"video_{name}" if name and patch.ndim == 5 else name
+    is_bottleneck = "conv1.weight" in body and "layer3.0.conv3.weight" in body
+    return RESNETS.get(_count(body, r"layer3\.(\d+)\.")) if is_bottleneck else None
+
+
+def _count(names: Iterable[str], pattern: str) -> int:
+    return len({match[1] for name in names if (match := re.match(pattern, name))})
+
+
+def _backbone_hint(network: State, state: State, fits: _Fit, checkpoint: Mapping[str, Any]) -> list[str]:
+    held = backbone_name(state) or getattr(checkpoint.get("args"), "backbone", None)
+    in_backbone = any(name.startswith("backbone.") for name in fits.faults)
+    if not in_backbone or held is None or held == backbone_name(network):
+        return []
+    return [f"the checkpoint holds the backbone {held}: give --backbone {held}"]
+
+
+def _class_head_hint(network: State, state: State, fits: _Fit) -> list[str]:
+    name = next((name for name in fits.reshaped if name.startswith("class_embed.")), None)
+    if name is None:
+        return []
+    held, wanted = state[name].shape[0], network[name].shape[0]
+    flags = CLASS_HEADS.get(held, "the --dataset_file it was trained for") + ("" if held == 1 else " without --binary")
+    return [
+        f"the checkpoint's class head has {held} outputs, the network's {wanted}: "
+        f"give {flags}, or finetune from it with --pretrained_weights"
+    ]
+
+
+# ---- writing
+
+
+def save_checkpoint(path: str | os.PathLike, payload: dict[str, Any]) -> None:
+    """Write `payload` to `path`: whole or not at all, and on the disk when this returns.
+
+    A `.pth` holds all of it. A `.safetensors` holds the tensors of payload["model"], each tied one once under its first
+    name, and payload["metadata"] (dict[str, str]) where there is one; `read_checkpoint` gives both back.
+
+    Raises:
+        InputError: the place cannot be written.
+    """
+    with atomic_write(path, durable=True) as temporary:
+        try:
+            if Path(path).suffix == ".safetensors":
+                _write_safetensors(temporary, payload["model"], payload.get("metadata", {}))
+            else:
+                torch.save(payload, temporary)
+        except (SafetensorError, RuntimeError) as error:  # how the two writers report a full disk
+            reason = str(error).splitlines()[0]
+            raise InputError(f"cannot write {os.fspath(path)}: is the disk full? ({reason})") from error
+
+
+def _write_safetensors(path: Path, state: State, metadata: Mapping[str, str]) -> None:
+    tied = _aliases(state)
+    tensors = {name: value.detach().cpu().contiguous() for name, value in state.items() if name not in tied}
+    # A view of a larger tensor is copied: the format refuses parts of a shared storage.
+    tensors = {
+        name: value if value.untyped_storage().nbytes() == value.nbytes else value.clone()
+        for name, value in tensors.items()
+    }
+    save_file(tensors, path, metadata={**metadata, **tied})
+
+
+def _aliases(state: State) -> dict[str, str]:
+    """name -> the first name of the same tensor, for every name that is not itself the first."""
+    firsts: dict[tuple, str] = {}
+    aliases = {}
+    for name, value in state.items():
+        key = (value.data_ptr(), value.dtype, tuple(value.shape), value.stride()) if value.numel() else (name,)
+        first = firsts.setdefault(key, name)
+        if first != name:
+            aliases[name] = first
+    return aliases

@@ -1,0 +1,21 @@
+"""Errors that are the user's to mend: one clear line and exit code 2 instead of a traceback."""
+
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """Something given to the program is wrong. The message says what, in which file, and what to do."""
+
+
+def exit_on_input_error(program: Callable[[], int | None]) -> None:
+    """Run `program` and leave the process with its exit code: 0 done, 2 input to mend, 130 interrupted."""
+    try:
+        code = program() or 0
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("interrupted: finished work is kept; the same command goes on from there", file=sys.stderr)
+        code = 130
+    sys.exit(code)
