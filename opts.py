@@ -6,7 +6,7 @@ A field of a settings class has its flag's name; nothing below the entry scripts
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,7 @@ class InferenceSettings:
     key_masks: Path | None
     key_model: Path | None
     key_candidates: int
+    clip_frames: int | None
     overwrite: bool
 
 
@@ -168,12 +169,14 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise InputError(f"--hidden_dim {args.hidden_dim} must be a multiple of 32 and of --nheads {args.nheads}")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
+    checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched
     values = vars(args) | {
+        "backbone_pretrained": "random" if checkpoint else args.backbone_pretrained,
         "num_classes": 1 if args.binary else CLASSES.get(args.dataset_file, COCO_CLASSES),
         "rel_coord": not args.no_rel_coord,
         "tracking": not args.no_tracking,
         "aux_loss": not args.no_aux_loss,
-        "text_pretrained": not (args.resume or args.pretrained_weights),
+        "text_pretrained": not checkpoint,
     }
     return Settings(
         model=_pick(ModelSettings, values),
@@ -183,6 +186,32 @@ def settings_from(args: argparse.Namespace) -> Settings:
         inference=_pick(InferenceSettings, values),
         run=_pick(RunSettings, values),
     )
+
+
+ARCHITECTURE = {field.name for field in fields(ModelSettings)} - {
+    "backbone_pretrained",
+    "use_checkpoint",
+    "text_encoder",
+    "text_pretrained",
+    "freeze_text_encoder",
+    "num_classes",
+    "tracking",
+}
+
+
+def recorded_model(checkpoint: dict[str, Any], otherwise: ModelSettings) -> ModelSettings:
+    """The network that a checkpoint says it holds (`args`: released Namespace or our flat dict), else `otherwise`.
+
+    Where weights come from and the text encoder's folder are this run's own, never the file's.
+    """
+    record = checkpoint.get("args")
+    flags = record if isinstance(record, dict) else vars(record) if isinstance(record, argparse.Namespace) else {}
+    if "no_rel_coord" in flags:
+        flags = flags | {"rel_coord": not flags["no_rel_coord"]}
+    recorded = {name: flags[name] for name in ARCHITECTURE & flags.keys()}
+    if "class_embed.0.bias" in checkpoint["model"]:
+        recorded["num_classes"] = len(checkpoint["model"]["class_embed.0.bias"])
+    return replace(otherwise, **recorded)
 
 
 def _pick(settings: type, values: dict[str, Any]) -> Any:
@@ -274,6 +303,7 @@ def _inference_flags(parser: argparse.ArgumentParser) -> None:
     add("--key_masks", type=Path, help="folder <video>/<expression id>/<frame>.png with the key frames' masks")
     add("--key_model", type=Path, help="checkpoint of the network that finds the key frame (such as ReferFormer)")
     add("--key_candidates", default=10, type=int, help="frames scored for the key frame, evenly spaced; 0: all")
+    add("--clip_frames", type=int, help="frames a clip with --no_tracking; default: the whole video, for DAVIS 36")
     add("--overwrite", action="store_true", help="compute finished expressions again")
 
 

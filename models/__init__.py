@@ -1,6 +1,6 @@
 """The network and everything that training and inference need of it."""
 
-from opts import Settings
+from opts import ModelSettings, Settings
 
 from .backbone import build_backbone
 from .criterion import Criterion
@@ -9,22 +9,25 @@ from .postprocessors import AllQueryMasks, BestQueryMasks
 from .text_encoder import CaptionTokenizer, build_roberta
 from .tf2 import TF2
 
-__all__ = ["TF2", "build_model", "build_network"]
+__all__ = ["TF2", "build_model", "build_network", "network_from"]
 
 
 def build_network(args: Settings) -> TF2:
-    """The network alone, in evaluation mode once `.eval()` is called; weights as `args.model` says."""
-    model = args.model
+    """The network alone; weights as `args.model` says."""
+    return network_from(args.model, train_backbone=args.optimiser.lr_backbone > 0)
+
+
+def network_from(model: ModelSettings, *, train_backbone: bool = True) -> TF2:
+    """The network of `model`; with `train_backbone` false its backbone is frozen."""
     backbone = build_backbone(
         model.backbone,
         model.backbone_pretrained,
-        train=args.optimiser.lr_backbone > 0,
+        train=train_backbone,
         dilation=model.dilation,
         use_checkpoint=model.use_checkpoint,
     )
     roberta = build_roberta(model.text_encoder, pretrained=model.text_pretrained)
-    tokenizer = CaptionTokenizer(model.text_encoder, roberta.config.max_position_embeddings)
-    return TF2(model, backbone, roberta, tokenizer)
+    return TF2(model, backbone, roberta, CaptionTokenizer(model.text_encoder))
 
 
 def build_model(args: Settings) -> tuple[TF2, Criterion, dict[str, BestQueryMasks | AllQueryMasks]]:

@@ -271,7 +271,7 @@ def _read(path: str) -> Weights:
 
 
 def _load(body: nn.Module, weights: Weights, source: str, fresh: tuple[str, ...] = ()) -> None:
-    """Load all of `weights`, strictly; only entries of `body` whose names start as in `fresh` may be left as they are."""
+    """Load all of `weights`, strictly; only entries of `body` whose names start as in `fresh` may keep their own."""
     weights = {key: value for key, value in weights.items() if not key.endswith(COMPUTED)}
     kept = {key: value for key, value in body.state_dict().items() if key.startswith(fresh)}
     try:

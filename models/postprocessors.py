@@ -1,8 +1,12 @@
 """From the network's numbers to answers: which query, and its mask at the size of the video (spec §4)."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+BACKGROUND = 0.1  # probability of no object, where objects of one video are merged
 
 
 def query_scores(logits: Tensor) -> Tensor:
@@ -13,6 +17,17 @@ def query_scores(logits: Tensor) -> Tensor:
 def resize_masks(logits: Tensor, size: tuple[int, int]) -> Tensor:
     """Mask logits [N, Q, h, w] → probabilities [N, Q, H, W] of the unpadded frame, bilinear."""
     return F.interpolate(logits.float(), size=size, mode="bilinear", align_corners=False).sigmoid()
+
+
+def merge_objects(probabilities: Tensor, ids: Sequence[int], threshold: float = 0.5) -> Tensor:
+    """Probabilities [O, H, W] of a video's objects → object ids [H, W] uint8 (spec §4, Ref-DAVIS17).
+
+    The most probable object; those under `threshold` count nothing, against a background of 0.1.
+    """
+    counted = probabilities.masked_fill(probabilities < threshold, 0)
+    background = torch.full_like(probabilities[:1], BACKGROUND)
+    winner = torch.cat((background, counted)).argmax(0)
+    return torch.tensor([0, *ids], dtype=torch.uint8, device=winner.device)[winner]
 
 
 class BestQueryMasks:

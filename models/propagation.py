@@ -61,24 +61,33 @@ class FrameSegmenter:
         """One sentence → its features, to be used for all frames."""
         return self.network.encode_text([caption])
 
-    @torch.inference_mode()
     def segment(self, image: np.ndarray, text: Text, reference: np.ndarray | None = None) -> FrameResult:
         """Segment the sentence's object in `image` (RGB uint8 [H, W, 3]); `reference` is its masked neighbour."""
+        return self.segment_clip([image], text, None if reference is None else [reference])[0]
+
+    @torch.inference_mode()
+    def segment_clip(
+        self, images: Sequence[np.ndarray], text: Text, references: Sequence[np.ndarray] | None = None
+    ) -> list[FrameResult]:
+        """Segment T frames at once, one query for all; `references` are their masked neighbours."""
         network = self.network
-        clip = self._clip(image)
-        current = network.encode_frames(clip, text)
-        memories = (current,)
-        if reference is not None and network.tracking:
-            memories = (network.encode_frames(self._clip(reference), text), current)
+        clip = self._clip(images)
+        memories = (network.encode_frames(clip, text),)
+        if references is not None and network.tracking:
+            memories = (network.encode_frames(self._clip(references), text), *memories)
         state = network.decode(text, memories)[-1]
         scores = query_scores(state.logits)[0]
         chosen = state.only(scores.argmax())
-        masks = network.segment(chosen, network.pixel_decoder(current, text), clip.sizes)
-        probability = resize_masks(masks[0], image.shape[:2])[0, 0]
-        return FrameResult(probability, scores, chosen.boxes[0, 0, 0], chosen.reference[0, 0, 0])
+        features = network.pixel_decoder(memories[-1], text)
+        masks = network.segment(chosen, features, clip.sizes)[0]
+        return [
+            FrameResult(resize_masks(mask[None], image.shape[:2])[0, 0], scores, box[0], point[0])
+            for mask, image, box, point in zip(masks, images, chosen.boxes[0], chosen.reference[0], strict=True)
+        ]
 
-    def _clip(self, image: np.ndarray) -> Clips:
-        return Clips.unpadded(inference_frame(image)[None, None].to(self.device))
+    def _clip(self, images: Sequence[np.ndarray]) -> Clips:
+        frames = torch.stack([inference_frame(image) for image in images])
+        return Clips.unpadded(frames[None].to(self.device))
 
 
 class Propagator:

@@ -1,16 +1,18 @@
 """RoBERTa and the resizer: sentences or token ids → words and sentence at the network's width (spec §2, Text)."""
 
+from functools import cached_property
 from pathlib import Path
 
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, RobertaConfig, RobertaModel
+from transformers.utils import logging as transformers_logging
 
 from util.errors import InputError
 from util.structures import Text, Tokens
 
 from .position_encoding import sine_position_1d
 
-SPECIAL_TOKENS = 2  # <s> and </s>
+transformers_logging.disable_progress_bar()  # loading takes a moment, and the bars would break ours
 
 
 class FeatureResizer(nn.Module):
@@ -42,13 +44,12 @@ def build_roberta(source: str, pretrained: bool) -> RobertaModel:
     hold no pooler; it then starts at random, under the run's seed.
     Raises InputError where the config or the weights are not to be had.
     """
+    if not pretrained:
+        return RobertaModel(_read_config(source))
     try:
-        if pretrained:
-            return RobertaModel.from_pretrained(source)
-        return RobertaModel(RobertaConfig.from_pretrained(source))
+        return RobertaModel.from_pretrained(source)
     except (OSError, ValueError) as error:
-        what = "weights" if pretrained else "config.json"
-        raise InputError(_not_found(source, what)) from error
+        raise InputError(_not_found(source, "weights")) from error
 
 
 class CaptionTokenizer:
@@ -57,19 +58,21 @@ class CaptionTokenizer:
     The tokenizer's files are read at the first sentence: whoever passes token ids needs none.
     """
 
-    def __init__(self, source: str, max_positions: int):
+    def __init__(self, source: str):
         self.source = source
-        self.limit = max_positions - SPECIAL_TOKENS
-        self._tokenizer: PreTrainedTokenizerBase | None = None
 
-    @property
+    @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
-        if self._tokenizer is None:
-            try:
-                self._tokenizer = AutoTokenizer.from_pretrained(self.source)
-            except (OSError, ValueError) as error:
-                raise InputError(_not_found(self.source, "tokenizer")) from error
-        return self._tokenizer
+        try:
+            return AutoTokenizer.from_pretrained(self.source)
+        except (OSError, ValueError) as error:
+            raise InputError(_not_found(self.source, "tokenizer")) from error
+
+    @cached_property
+    def limit(self) -> int:
+        """The longest sentence in tokens, `<s>` and `</s>` included: RoBERTa's positions start behind its padding's."""
+        config = _read_config(self.source)
+        return config.max_position_embeddings - config.pad_token_id - 1
 
     def __call__(self, captions: list[str]) -> Tokens:
         """B sentences → token ids [B, L]. Raises InputError for an empty or an over-long one."""
@@ -86,6 +89,13 @@ class CaptionTokenizer:
                 f"the text encoder takes {self.limit}: shorten it"
             )
         return ids
+
+
+def _read_config(source: str) -> RobertaConfig:
+    try:
+        return RobertaConfig.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise InputError(_not_found(source, "config.json")) from error
 
 
 def _not_found(source: str, what: str) -> str:

@@ -206,18 +206,23 @@ def _names_for(network: State, state: State) -> dict[str, Tensor]:
 
 
 def load_weights(
-    model: nn.Module, path_or_state: str | os.PathLike | Mapping[str, Any], *, finetune: bool = False
+    model: nn.Module,
+    path_or_state: str | os.PathLike | Mapping[str, Any],
+    *,
+    source: str = "the given weights",
+    finetune: bool = False,
 ) -> LoadReport:
     """Load a checkpoint (a file, what `read_checkpoint` returned, or a state dict) into `model`, all of it or nothing.
 
     Every tensor must be there with its shape, and none too many, but for COMPUTED_BUFFERS and, with `finetune`, class
-    heads of another size (FINETUNE_REINITIALISED). The caller prints the report.
+    heads of another size (FINETUNE_REINITIALISED). The caller prints the report. `source` names in messages what was
+    read before.
 
     Raises:
         InputError: names or shapes differ (listed, with the flags that would fit), or the file cannot be read.
     """
     if isinstance(path_or_state, Mapping):
-        source, checkpoint = "the given weights", _with_model(dict(path_or_state), "the given weights")
+        checkpoint = _with_model(dict(path_or_state), source)
     else:
         source, checkpoint = os.fspath(path_or_state), read_checkpoint(path_or_state)
     network = model.state_dict()

@@ -8,6 +8,10 @@ class InputError(Exception):
     """Something given to the program is wrong. The message says what, in which file, and what to do."""
 
 
+class OutputError(InputError):
+    """A place that cannot be written: no other video will fare better, so the run stops."""
+
+
 def exit_on_input_error(program: Callable[[], int | None]) -> None:
     """Run `program` and leave the process with its exit code: 0 done, 2 input to mend, 130 interrupted."""
     try:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from util.errors import InputError
+from util.errors import OutputError
 
 _NO_ROOM = "free some space there or choose another place"
 _LOCKED = "make it writable or choose another place"
@@ -112,10 +112,10 @@ def make_output_folder(path: str | os.PathLike) -> Path:
     return folder
 
 
-def cannot_write(path: str | os.PathLike, error: OSError) -> InputError:
+def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:
     """The error to raise when writing `path` failed with `error`: what, where, and the cure."""
     cure = _CURES.get(error.errno, "choose another place")
-    return InputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {cure}")
+    return OutputError(f"cannot write {os.fspath(path)}: {error.strerror or error}; {cure}")
 
 
 def first_few(names: Iterable[str], at_most: int = 8) -> str:

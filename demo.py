@@ -1,0 +1,97 @@
+"""Your own video: `python demo.py --video clip.mp4 --text "the dog on the left" --resume CHECKPOINT --output DIR`.
+
+Writes masks, an overlay video and a picture of it; several --text give several colours.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from datasets.expressions import normalise_caption
+from datasets.video_source import FrameFolder, open_video
+from models.tracker import Tracker, load_tracker
+from opts import get_args_parser, settings_from
+from util.errors import exit_on_input_error
+from util.files import atomic_write, make_output_folder
+from util.mask_io import read_label_map
+from util.results import ExpressionResults
+from util.video_writer import VideoWriter
+from util.visualize import contact_sheet, distinct_colors, draw_caption, overlay
+
+OVERVIEW_FRAMES, OVERVIEW_COLUMNS, OVERVIEW_WIDTH = 9, 3, 1280
+
+
+def demo_parser() -> argparse.ArgumentParser:
+    """All flags of the release, and the demo's own."""
+    parser = get_args_parser()
+    group = parser.add_argument_group("demo")
+    group.add_argument("--video", required=True, type=Path, help="video file, or folder of images")
+    group.add_argument("--text", required=True, action="append", help="what to segment; may be given again")
+    group.add_argument("--output", default=Path("demo_output"), type=Path, help="where everything is written")
+    return parser
+
+
+def main() -> int:
+    """Segment every sentence, then draw them together."""
+    args = demo_parser().parse_args()
+    settings = settings_from(args)
+    make_output_folder(args.output)
+    with open_video(args.video) as video:
+        tracker = load_tracker(settings, recorded=True)
+        captions = [normalise_caption(text, settings.data.caption_case) for text in args.text]
+        for caption in captions:
+            tracker.check_caption(caption)
+        results = [results_of(args.output, number, text) for number, text in enumerate(args.text)]
+        for text, caption, result in zip(args.text, captions, results, strict=True):
+            segment(tracker, video, (text, caption), result)
+        draw(video, args.text, results, args.output)
+    print(
+        f"masks: {args.output / 'masks'}\nvideo: {args.output / 'overlay.mp4'}\npicture: {args.output / 'overview.png'}"
+    )
+    return 0
+
+
+def results_of(output: Path, number: int, text: str) -> ExpressionResults:
+    """Folders are named by number and sentence."""
+    slug = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:40]
+    name = f"{number}-{slug}".strip("-")
+    return ExpressionResults(masks=output / "masks" / name, record=output / "scores" / f"{name}.json")
+
+
+def segment(tracker: Tracker, video: FrameFolder, sentence: tuple[str, str], results: ExpressionResults) -> None:
+    """One sentence's masks."""
+    text, caption = sentence
+    with (
+        results.writing(text, video.names, tracker.settings.threshold) as writer,
+        tqdm(total=len(video), unit="frame", desc=text[:30]) as bar,
+    ):
+        for frame in tracker.track(video, caption):
+            writer.add(frame)
+            bar.update()
+    print(f"«{text}»: key frame {writer.key_frame}", file=sys.stderr)
+
+
+def draw(video: FrameFolder, texts: Sequence[str], results: Sequence[ExpressionResults], output: Path) -> None:
+    """The overlay video, and a sheet of frames spread over it; masks come back from disk, so memory stays flat."""
+    colors = distinct_colors(len(texts))
+    chosen = set(np.linspace(0, len(video) - 1, min(OVERVIEW_FRAMES, len(video))).round().astype(int).tolist())
+    sheet = []
+    with VideoWriter(output / "overlay.mp4", video.fps) as movie:
+        for index, name in enumerate(video.names):
+            masks = [read_label_map(result.masks / f"{name}.png") > 0 for result in results]
+            picture = draw_caption(overlay(video[index], masks, colors), list(zip(texts, colors, strict=True)))
+            movie.write(picture)
+            if index in chosen:
+                sheet.append(picture)
+    with atomic_write(output / "overview.png") as temporary:
+        Image.fromarray(contact_sheet(sheet, OVERVIEW_COLUMNS, OVERVIEW_WIDTH)).save(temporary)
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)

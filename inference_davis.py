@@ -1,0 +1,102 @@
+"""Ref-DAVIS17: segment every object by each of the four annotations, and merge the objects (spec §4).
+
+python inference_davis.py --with_box_refine --binary --resume CHECKPOINT --davis_path DIR --output_dir DIR
+"""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from datasets.expressions import VideoEntry
+from models.postprocessors import merge_objects
+from models.tracker import Tracker
+from opts import Settings, parse_settings
+from util.errors import InputError, exit_on_input_error
+from util.files import atomic_folder, atomic_write
+from util.inference_run import InferenceRun, Job
+from util.mask_io import write_label_map
+
+ANNOTATIONS = 4  # two annotators, each by the first frame and by the full video
+OBJECTS = ".objects"  # where objects wait for the others of their video
+CLIP_FRAMES = 36  # of the network without tracking
+
+
+def main() -> int:
+    """The whole run; 2 where a video could not be done (the others are)."""
+    settings = with_davis_defaults(parse_settings())
+    run = InferenceRun.prepare(settings, settings.data.davis_path)
+    jobs = [job for video in run.collection.videos for job in annotation_jobs(video)]
+    if not settings.inference.overwrite:
+        jobs = [job for job in jobs if not finished(run, job)]
+    code = run.carry_out(jobs, segment_annotation)
+    if code == 0:
+        shutil.rmtree(run.results / OBJECTS, ignore_errors=True)
+        print(f"{run.results}: {len(run.collection.videos)} videos × {ANNOTATIONS} annotations")
+    return code or 0
+
+
+def with_davis_defaults(settings: Settings) -> Settings:
+    """Without tracking, clips of 36 frames unless said otherwise."""
+    length = CLIP_FRAMES if settings.inference.clip_frames is None else settings.inference.clip_frames
+    return replace(settings, inference=replace(settings.inference, clip_frames=length))
+
+
+def annotation_jobs(video: VideoEntry) -> list[Job]:
+    """Expression 4·object + annotation: one job an annotation, with one expression an object."""
+    by_number = sorted(video.expressions, key=lambda expression: int(expression.id))
+    if len(by_number) % ANNOTATIONS or [int(e.id) for e in by_number] != list(range(len(by_number))):
+        raise InputError(
+            f"video {video.name!r}: expressions must be numbered 4·object + annotation from 0; "
+            "make the folder with tools/data/convert_davis_to_ytvos.py"
+        )
+    return [Job(video, tuple(by_number[annotation::ANNOTATIONS])) for annotation in range(ANNOTATIONS)]
+
+
+def folder_of(run: InferenceRun, job: Job) -> Path:
+    return run.results / f"anno_{int(job.expressions[0].id) % ANNOTATIONS}" / job.video.name
+
+
+def finished(run: InferenceRun, job: Job) -> bool:
+    return all((folder_of(run, job) / f"{i:05d}.png").is_file() for i in range(len(job.video.frames)))
+
+
+def segment_annotation(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm) -> None:
+    """All objects of a video by one annotation's sentences, merged into palette PNGs."""
+    parts = [object_probabilities(run, tracker, job, number, bar) for number in range(len(job.expressions))]
+    volumes = [np.load(part, mmap_mode="r") for part in parts]
+    ids = [int(e.obj_id or number) for number, e in enumerate(job.expressions, 1)]
+    with atomic_folder(folder_of(run, job)) as folder:
+        for index in range(len(job.video.frames)):
+            probabilities = torch.from_numpy(np.stack([volume[index] for volume in volumes]))
+            labels = merge_objects(probabilities, ids, run.settings.inference.threshold)
+            write_label_map(folder / f"{index:05d}.png", labels.numpy())
+    for part in parts:
+        part.unlink()
+
+
+def object_probabilities(run: InferenceRun, tracker: Tracker, job: Job, number: int, bar: tqdm) -> Path:
+    """A file with one object's probabilities, float32 [T, H, W]; on disk, so that memory does not grow with T.
+
+    It stays until all objects of the video are there: a restart computes none of them twice.
+    """
+    expression = job.expressions[number]
+    path = run.results / OBJECTS / job.video.name / f"{expression.id}.npy"
+    if path.is_file() and not run.settings.inference.overwrite:
+        bar.update(len(job.video.frames))
+        return path
+    shape = (len(job.video.frames), *run.collection.open(job.video).size)
+    with atomic_write(path) as temporary:
+        volume = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
+        for frame in run.track(tracker, job.video, expression):
+            volume[frame.index] = frame.probability.cpu().numpy()
+            bar.update()
+        volume.flush()
+    return path
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)
