@@ -26,7 +26,8 @@ def main() -> int:
         jobs = [job for job in jobs if not results_of(run, job).finished(job.video.frames)]
     code = run.carry_out(jobs, segment_expression)
     if code == 0:
-        write_key_frames(run)
+        if settings.model.tracking:
+            write_key_frames(run)
         print(pack(run))
     return code or 0
 

@@ -306,7 +306,9 @@ def _count(names: Iterable[str], pattern: str) -> int:
 
 
 def _backbone_hint(network: State, state: State, fits: _Fit, checkpoint: Mapping[str, Any]) -> list[str]:
-    held = backbone_name(state) or getattr(checkpoint.get("args"), "backbone", None)
+    args = checkpoint.get("args")
+    flags = args if isinstance(args, dict) else vars(args) if isinstance(args, Namespace) else {}
+    held = backbone_name(state) or flags.get("backbone")
     in_backbone = any(name.startswith("backbone.") for name in fits.faults)
     if not in_backbone or held is None or held == backbone_name(network):
         return []

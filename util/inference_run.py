@@ -78,7 +78,7 @@ class InferenceRun:
         problems = run_sharded(share, jobs, lambda job: job.frames, self.settings.run.ngpu)
         if problems is None:
             return None
-        for problem in problems:
+        for problem in dict.fromkeys(problems):  # a broken frame is met by each of its video's expressions
             print(f"error: {problem}", file=sys.stderr)
         return 2 if problems else 0
 

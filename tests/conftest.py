@@ -1,0 +1,136 @@
+"""What many tests share: a tiny network with its text encoder, a tiny data set, and scripts run in this process."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from models.propagation import FrameSegmenter
+from tools.make_untrained import SMALL, make_checkpoint, make_text_encoder
+from util.errors import exit_on_input_error
+
+
+@pytest.fixture(scope="session")
+def text_encoder(tmp_path_factory):
+    """A local folder that --text_encoder takes."""
+    folder = tmp_path_factory.mktemp("text") / "encoder"
+    torch.manual_seed(0)
+    make_text_encoder(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_flags(text_encoder):
+    """The command-line flags that describe the network in `checkpoint`."""
+    return (*SMALL, "--text_encoder", str(text_encoder))
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory, text_encoder):
+    """An untrained network of `tiny_flags`."""
+    path = tmp_path_factory.mktemp("network") / "checkpoint.pth"
+    make_checkpoint(path, text_encoder)
+    return path
+
+
+@pytest.fixture
+def inference_flags(tiny_flags, checkpoint):
+    """What every inference script needs to run the tiny network in one process on the CPU."""
+    return (*tiny_flags, "--resume", str(checkpoint), "--device", "cpu", "--ngpu", "1")
+
+
+@pytest.fixture
+def small_frames(monkeypatch):
+    """The network sees frames of short side 64 instead of 360: ten times faster, and threads would only wait."""
+    monkeypatch.setattr("datasets.preprocessing.INFERENCE_SHORT_SIDE", 64)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+YTVOS_VIDEOS = {
+    "beach": {"0": "the red ball that rolls", "1": "a small green square"},
+    "street": {"0": "The blue  ball on the left"},
+}
+YTVOS_FRAMES = ("00000", "00005", "00010", "00015")
+YTVOS_SIZE = (60, 100)
+
+
+def write_frames(folder, names, size=YTVOS_SIZE):
+    """JPEGs with a bright square that wanders over noise."""
+    folder.mkdir(parents=True)
+    for index, name in enumerate(names):
+        image = np.random.default_rng(index).integers(60, 150, (*size, 3), dtype=np.uint8)
+        image[size[0] // 4 : size[0] // 2, 5 * index : 5 * index + size[1] // 4] = (220, 40, 40)
+        Image.fromarray(image).save(folder / f"{name}.jpg")
+
+
+def write_expressions(root, split, videos, frames=YTVOS_FRAMES):
+    """`meta_expressions.json` of a split; videos: name -> expression id -> sentence."""
+    path = root / "meta_expressions" / split / "meta_expressions.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        video: {"expressions": {key: {"exp": text} for key, text in expressions.items()}, "frames": list(frames)}
+        for video, expressions in videos.items()
+    }
+    path.write_text(json.dumps({"videos": content}))
+    return path
+
+
+@pytest.fixture
+def ytvos(tmp_path):
+    """A Ref-YouTube-VOS of two videos of four frames and three expressions; the test's own, to be broken at will."""
+    root = tmp_path / "ref-youtube-vos"
+    for video in YTVOS_VIDEOS:
+        write_frames(root / "valid" / "JPEGImages" / video, YTVOS_FRAMES)
+    write_expressions(root, "valid", YTVOS_VIDEOS)
+    return root
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended: exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def errors(self):
+        """The lines that say what is wrong."""
+        assert "Traceback" not in self.err, self.err
+        return re.findall(r"^error: (.*)$", self.err, re.MULTILINE)
+
+
+@pytest.fixture
+def program(monkeypatch, capsys):
+    """Runs a script's `main` with a command line, in this process."""
+
+    def run(main, *flags):
+        monkeypatch.setattr(sys, "argv", ["program", *map(str, flags)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            exit_on_input_error(main)
+        return Outcome(left.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def segmented(monkeypatch):
+    """A list that grows by (network, number of frames, whether there is a reference) each time a network is asked."""
+    calls = []
+    segment_clip = FrameSegmenter.segment_clip
+
+    def counted(self, images, text, references=None):
+        calls.append((self.network, len(images), references is not None))
+        return segment_clip(self, images, text, references)
+
+    monkeypatch.setattr(FrameSegmenter, "segment_clip", counted)
+    return calls
