@@ -89,7 +89,7 @@ def read_videos(path: Path) -> Mapping[str, object]:
         raise InputError(f"{path}: not valid JSON ({error}); download or convert it again") from error
     videos = content.get("videos") if isinstance(content, dict) else None
     if not isinstance(videos, dict):
-        raise InputError(f'{path}: no object "videos" at its top; is it the data set's own file?')
+        raise InputError(f'{path}: no object "videos" at its top; is it the right file?')
     return videos
 
 

@@ -1,5 +1,8 @@
 """From an RGB image to the network's input (spec §3, size rule and normalisation; §4, Inference)."""
 
+from collections.abc import Sequence
+
+import cv2
 import numpy as np
 import torch
 from PIL import Image
@@ -8,6 +11,8 @@ from torch import Tensor
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet
 STD = (0.229, 0.224, 0.225)
 INFERENCE_SHORT_SIDE = 360
+# What each level of each channel becomes, [3, 256]: looking it up takes a quarter of the time of computing it.
+_NORMALISED = ((torch.arange(256) / 255 - torch.tensor(MEAN)[:, None]) / torch.tensor(STD)[:, None]).numpy()
 
 
 def resized_size(size: tuple[int, int], short: int, longest: int | None = None) -> tuple[int, int]:
@@ -21,12 +26,24 @@ def resized_size(size: tuple[int, int], short: int, longest: int | None = None) 
 
 def normalise(image: np.ndarray | Image.Image) -> Tensor:
     """RGB uint8 [H, W, 3] → float32 [3, H, W] with ImageNet's mean and deviation."""
-    pixels = torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1) / 255
-    return (pixels - torch.tensor(MEAN)[:, None, None]) / torch.tensor(STD)[:, None, None]
+    planes = cv2.split(np.asarray(image))
+    result = torch.empty(3, *planes[0].shape)
+    normalise_planes(planes, result)
+    return result
+
+
+def normalise_planes(planes: Sequence[np.ndarray], out: Tensor) -> None:
+    """The same from red, green and blue apart, uint8 [H, W] each, into `out`, float32 [3, H, W]."""
+    for plane, table, target in zip(planes, _NORMALISED, out.numpy(), strict=True):
+        cv2.LUT(plane, table, dst=target)
+
+
+def resize_as_pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """RGB uint8 [H, W, 3] → [h, w, 3]: bilinear with antialiasing, to the bit as all networks here are evaluated."""
+    height, width = size
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def inference_frame(image: np.ndarray) -> Tensor:
     """RGB uint8 [H, W, 3] → float32 [3, 360, w] or [3, h, 360], bilinear with antialiasing, normalised, unpadded."""
-    height, width = resized_size(image.shape[:2], INFERENCE_SHORT_SIDE)
-    small = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
-    return normalise(small)
+    return normalise(resize_as_pillow(image, resized_size(image.shape[:2], INFERENCE_SHORT_SIDE)))

@@ -1,0 +1,48 @@
+"""Measure a part of the project against its plain counterpart, both in one run.
+
+python tools/benchmark.py --what loader --data DIR [--json FILE]
+"""
+
+import argparse
+import importlib
+import json
+import platform
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, Python looks beside the script only
+
+from util.errors import exit_on_input_error
+from util.files import atomic_write
+
+# Each is a module tools.bench.<name> with measure(args) -> figures; imported when asked for.
+BENCHES = ("loader",)
+
+
+def main() -> None:
+    """Measure, print, and write the figures."""
+    args = get_args_parser().parse_args()
+    bench = importlib.import_module(f"tools.bench.{args.what}")
+    figures = bench.measure(args) | {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
+    text = json.dumps(figures, indent=1)
+    print(text)
+    if args.json:
+        with atomic_write(args.json) as temporary:
+            temporary.write_text(text + "\n")
+
+
+def get_args_parser() -> argparse.ArgumentParser:
+    """The parser of the flags."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--what", required=True, choices=BENCHES, help="what is measured")
+    parser.add_argument("--data", type=Path, help="data set, in Ref-YouTube-VOS layout")
+    parser.add_argument("--rounds", type=int, default=7, help="how often; medians are reported")
+    parser.add_argument("--repeats", type=int, default=20, help="clips (or runs) a round")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    return parser
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)
