@@ -47,8 +47,9 @@ def with_davis_defaults(settings: Settings) -> Settings:
 
 def annotation_jobs(video: VideoEntry) -> list[Job]:
     """Expression 4·object + annotation: one job an annotation, with one expression an object."""
-    by_number = sorted(video.expressions, key=lambda expression: int(expression.id))
-    if len(by_number) % ANNOTATIONS or [int(e.id) for e in by_number] != list(range(len(by_number))):
+    by_id = {expression.id: expression for expression in video.expressions}
+    by_number = [by_id.get(str(number)) for number in range(len(by_id))]
+    if len(by_number) % ANNOTATIONS or None in by_number:
         raise InputError(
             f"video {video.name!r}: expressions must be numbered 4·object + annotation from 0; "
             "make the folder with tools/data/convert_davis_to_ytvos.py"

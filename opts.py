@@ -44,6 +44,7 @@ class ModelSettings:
     dynamic_mask_channels: int
     rel_coord: bool
     tracking: bool
+    gradient_checkpointing: bool
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,15 @@ class OptimiserSettings:
     lr_linear_proj_mult: float
     batch_size: int
     weight_decay: float
+    reference_dropout: float
     epochs: int
     lr_drop: tuple[int, ...]
+    lr_schedule: str
+    warmup_steps: int
     clip_max_norm: float
+    accumulate: int
+    amp: str
+    ema: float
 
 
 @dataclass(frozen=True)
@@ -95,7 +102,10 @@ class DataSettings:
     num_frames: int
     max_size: int
     caption_case: str
+    caption_flip: str
+    reference_augmentation: str
     num_workers: int
+    max_bad_samples: int
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,10 @@ class RunSettings:
     ngpu: int | None
     world_size: int
     dist_url: str
+    checkpoint_steps: int
+    max_steps: int
+    log_every: int
+    recipe_batch: int
 
 
 @dataclass(frozen=True)
@@ -147,6 +161,7 @@ def get_args_parser() -> argparse.ArgumentParser:
         description="TF²: tracking-forced referring video object segmentation",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
+        fromfile_prefix_chars="@",
     )
     for add_group in (_model_flags, _loss_flags, _optimiser_flags, _data_flags, _inference_flags, _run_flags):
         add_group(parser)
@@ -176,7 +191,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
         "rel_coord": not args.no_rel_coord,
         "tracking": not args.no_tracking,
         "aux_loss": not args.no_aux_loss,
-        "text_pretrained": not checkpoint,
+        "text_pretrained": not checkpoint and args.text_encoder_pretrained != "random",
     }
     return Settings(
         model=_pick(ModelSettings, values),
@@ -191,6 +206,7 @@ def settings_from(args: argparse.Namespace) -> Settings:
 ARCHITECTURE = {field.name for field in fields(ModelSettings)} - {
     "backbone_pretrained",
     "use_checkpoint",
+    "gradient_checkpointing",
     "text_encoder",
     "text_pretrained",
     "freeze_text_encoder",
@@ -227,8 +243,10 @@ def _model_flags(parser: argparse.ArgumentParser) -> None:
     add("--backbone", default="resnet50", help="resnet50|101, swin_{t,s,b,l}_p4w7, video_swin_{t,s,b}_p4w7, timm:NAME")
     add("--backbone_pretrained", help="file with the backbone's weights; `random`: none")
     add("--dilation", action="store_true", help="ResNet: dilate the last stage instead of striding")
-    add("--use_checkpoint", action="store_true", help="gradient checkpointing in the Swin backbones")
+    add("--use_checkpoint", action="store_true", help="gradient checkpointing in the backbone")
+    add("--gradient_checkpointing", action="store_true", help="... and in encoder, decoder and pixel decoder")
     add("--text_encoder", default="roberta-base", help="hub name or local folder of a RoBERTa")
+    add("--text_encoder_pretrained", choices=["random"], help="random: take its config and tokenizer alone")
     add("--freeze_text_encoder", action="store_true", help="do not train the text encoder")
     add("--with_box_refine", action="store_true", help="refine reference points layer by layer (all published runs)")
     add("--num_feature_levels", default=4, type=int, help="levels of the deformable attention")
@@ -273,7 +291,13 @@ def _optimiser_flags(parser: argparse.ArgumentParser) -> None:
     add("--weight_decay", default=5e-4, type=float, help="AdamW's weight decay")
     add("--epochs", default=10, type=int, help="passes over the data")
     add("--lr_drop", default=[6, 8], type=int, nargs="+", help="epochs after which the rates drop tenfold")
+    add("--lr_schedule", default="step", choices=["step", "cosine"], help="step: --lr_drop; cosine: to 0 at the end")
+    add("--warmup_steps", default=0, type=int, help="steps over which the rates rise from 0")
     add("--clip_max_norm", default=0.1, type=float, help="gradient norm limit; 0: none")
+    add("--accumulate", default=1, type=int, help="batches whose gradients make one step")
+    add("--amp", default="none", choices=["none", "bf16", "fp16"], help="mixed precision")
+    add("--ema", default=0.0, type=float, help="decay of an average of the weights, such as 0.999; 0: none")
+    add("--reference_dropout", default=0.0, type=float, help="share of clips trained without their reference")
 
 
 def _data_flags(parser: argparse.ArgumentParser) -> None:
@@ -290,7 +314,20 @@ def _data_flags(parser: argparse.ArgumentParser) -> None:
     add("--num_frames", default=5, type=int, help="frames a clip")
     add("--max_size", default=640, type=int, help="longest side in training")
     add("--caption_case", default="lower", choices=["lower", "released"], help="released: raw text in inference")
+    add(
+        "--caption_flip",
+        default="word",
+        choices=["word", "released"],
+        help="left/right under a flip; released: in words",
+    )
+    add(
+        "--reference_augmentation",
+        default="joint",
+        choices=["joint", "independent"],
+        help="independent: clip and reference are drawn apart, as in the release",
+    )
     add("--num_workers", default=4, type=int, help="processes that load data")
+    add("--max_bad_samples", default=0, type=int, help="unreadable samples that are replaced before training stops")
 
 
 def _inference_flags(parser: argparse.ArgumentParser) -> None:
@@ -320,6 +357,10 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     add("--ngpu", type=int, help="processes of inference; default: one a GPU, one without")
     add("--world_size", default=1, type=int, help="processes of training (torchrun sets it)")
     add("--dist_url", default="env://", help="where processes meet")
+    add("--checkpoint_steps", default=500, type=int, help="steps between checkpoints within an epoch; 0: none")
+    add("--max_steps", default=0, type=int, help="stop after so many steps; 0: all")
+    add("--log_every", default=20, type=int, help="steps between lines")
+    add("--recipe_batch", default=0, type=int, help="clips a step that the recipe was made for; others are warned of")
 
 
 INERT = {

@@ -34,7 +34,8 @@ def build_dataset(settings: Settings, image_set: str) -> ClipDataset:
 def _training_set(settings: Settings) -> ClipDataset:
     name, data, seed = settings.data.dataset_file, settings.data, settings.run.seed
     binary = settings.model.num_classes == 1
-    video = TrainTransform(video_range(data.max_size))
+    options = {"reference_augmentation": data.reference_augmentation, "caption_flip": data.caption_flip}
+    video = TrainTransform(video_range(data.max_size), **options)
     if name == "ytvos":
         classes = None if binary else ytvos.CATEGORIES
         return YouTubeVOSDataset(data.ytvos_path, data.num_frames, video, classes=classes, seed=seed)
@@ -48,7 +49,7 @@ def _training_set(settings: Settings) -> ClipDataset:
     if name == "joint":
         return _joint_set(settings, video)
     # Pretraining: one image a clip, whatever --num_frames says (spec §3).
-    images = TrainTransform(REFCOCO_RANGE, photometric=False)
+    images = TrainTransform(REFCOCO_RANGE, photometric=False, **options)
     if name == "all":
         return ConcatClips([_refexp_set(settings, part, "train", images) for part in refexp.NAMES])
     return _refexp_set(settings, name, "train", images)

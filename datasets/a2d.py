@@ -21,6 +21,7 @@ from .pseudo_clip import random_affine
 from .reference_frame import black_out
 from .sample import ClipSample, RawClip
 
+GROUND_TRUTH = "a2d_sentences_test_annotations_in_coco_format.json"
 CACHED_VIDEOS = 4096  # more than A2D has; 2 kB each, in every worker
 
 
@@ -66,6 +67,11 @@ class A2DDataset(ClipDataset):
         """The video of sample `index`."""
         return self.root / "Release" / "clips320H" / f"{self.sentences[index].video}.mp4"
 
+    def image_id(self, index: int) -> str:
+        """The id of sample `index` in the ground truth."""
+        sentence = self.sentences[index]
+        return f"v_{sentence.video}_f_{sentence.frame}_i_{sentence.instance}"
+
     def read(self, index: int, rng: np.random.Generator) -> RawClip:
         """Read sample `index`: T' = 1. Raises InputError naming the broken file."""
         sentence, file = self.sentences[index], self.video_file(index)
@@ -95,7 +101,7 @@ class A2DDataset(ClipDataset):
             label=0,
             name=f"a2d {sentence.video}, frame {sentence.frame}, instance {sentence.instance}",
             annotated=annotated,
-            image_id=f"v_{sentence.video}_f_{sentence.frame}_i_{sentence.instance}",
+            image_id=self.image_id(index),
         )
 
     def _annotations(self, video: str) -> Path:

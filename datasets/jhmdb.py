@@ -14,6 +14,7 @@ from .expressions import is_safe_name, normalise_caption
 from .sample import ClipSample, RawClip
 
 SAMPLES = "jhmdb_sentences_samples_metadata.json"
+GROUND_TRUTH = "jhmdb_sentences_gt_annotations_in_coco_format.json"
 
 
 class JHMDBSentence(NamedTuple):
@@ -49,6 +50,11 @@ class JHMDBDataset(ClipDataset):
         rng = np.random.default_rng((self.seed, *key))
         return self.transform(self.read(key[1], rng), rng)
 
+    def image_id(self, index: int) -> str:
+        """The id of sample `index` in the ground truth."""
+        sentence = self.sentences[index]
+        return f"v_{sentence.video}_f_{sentence.frame}"
+
     def frame_files(self, index: int) -> list[Path]:
         """All frames of the video of sample `index`, in time order."""
         sentence = self.sentences[index]
@@ -72,7 +78,7 @@ class JHMDBDataset(ClipDataset):
             label=0,
             name=f"jhmdb {sentence.video}, frame {sentence.frame}",
             annotated=annotated,
-            image_id=f"v_{sentence.video}_f_{sentence.frame}",
+            image_id=self.image_id(index),
         )
 
 

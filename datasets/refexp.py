@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from pycocotools import mask as coco_mask
 
+from util.coco_rle import checked_rle
 from util.errors import InputError
 from util.mask_io import read_image
-from util.referring_metrics import checked_rle
 
 from .clip_dataset import ClipDataset, Transform
 from .expressions import is_safe_name, normalise_caption
@@ -77,6 +77,10 @@ class RefExpDataset(ClipDataset):
             return super().__getitem__(key)
         rng = np.random.default_rng((self.seed, *key))
         return self.transform(self.read(key[1], rng), rng)
+
+    def image_id(self, index: int) -> int:
+        """The id of sample `index` in the ground truth, which is the file itself."""
+        return int(self.index.image_ids[index])
 
     def read(self, index: int, rng: np.random.Generator) -> RawClip:
         """Read sample `index`: T' = T. Raises InputError naming the broken file."""
@@ -253,7 +257,5 @@ def _checked_object(annotation: dict, size: tuple[int, int]) -> tuple[int, str]:
 @lru_cache(maxsize=1)  # an object's sentences follow one another
 def _polygons_to_code(polygons: tuple[bytes, ...], size: tuple[int, int]) -> str:
     """Packed polygons → the compressed run-length code of their union."""
-    points = [np.frombuffer(polygon) for polygon in polygons]
-    if not all((abs(numbers) <= 2 * max(size)).all() for numbers in points):
-        raise ValueError("a polygon far outside the image")  # where pycocotools crashes
-    return checked_rle([numbers.tolist() for numbers in points], size, "segmentation")["counts"].decode()
+    points = [np.frombuffer(polygon).tolist() for polygon in polygons]
+    return checked_rle(points, size, "segmentation")["counts"].decode()

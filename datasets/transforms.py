@@ -99,13 +99,14 @@ class EvalTransform:
 
     def __call__(self, raw: RawClip, rng: np.random.Generator) -> ClipSample:
         """The clip, resized; `rng` is not used."""
-        original = raw.masks.shape[1:]
-        geometry = Geometry.resize(original, resized_size(original, EVALUATION_SHORT_SIDE, self.longest))
-        frames, reference = (
-            torch.stack([normalise(resize_as_pillow(image, geometry.size)) for image in images])
-            for images in (raw.frames, raw.reference)
-        )
-        return _sample(raw, geometry, frames, reference)
+        frames = self.frames(raw.frames)
+        geometry = Geometry.resize(raw.masks.shape[1:], tuple(frames.shape[-2:]))
+        return _sample(raw, geometry, frames, self.frames(raw.reference))
+
+    def frames(self, images: Sequence[np.ndarray]) -> Tensor:
+        """N images of one size, uint8 [H, W, 3] → float32 [N, 3, h, w], normalised."""
+        size = resized_size(images[0].shape[:2], EVALUATION_SHORT_SIDE, self.longest)
+        return torch.stack([normalise(resize_as_pillow(image, size)) for image in images])
 
 
 def make_target(masks: np.ndarray, label: int, geometry: Geometry) -> Target:

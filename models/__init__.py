@@ -24,7 +24,7 @@ def network_from(model: ModelSettings, *, train_backbone: bool = True) -> TF2:
         model.backbone_pretrained,
         train=train_backbone,
         dilation=model.dilation,
-        use_checkpoint=model.use_checkpoint,
+        use_checkpoint=model.use_checkpoint or model.gradient_checkpointing,
     )
     roberta = build_roberta(model.text_encoder, pretrained=model.text_pretrained)
     return TF2(model, backbone, roberta, CaptionTokenizer(model.text_encoder))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from util.structures import Memory
 
 from .ops.modules import MSDeformAttn
+from .precision import at_least_float32
 
 
 class DeformableDecoderLayer(nn.Module):
@@ -30,7 +31,8 @@ class DeformableDecoderLayer(nn.Module):
         content = self.norm2(content + self.dropout(attended))
         for memory in memories:
             attended = self.cross_attn(content + position, reference, memory.tokens, memory.shapes, memory.padding)
-            content = self.norm1(content + self.dropout(attended))
+            updated = self.norm1(content + self.dropout(attended))
+            content = updated if memory.kept is None else torch.where(memory.kept[:, None, None], updated, content)
         hidden = self.dropout(F.relu(self.linear1(content)))
         return self.norm3(content + self.dropout(self.linear2(hidden)))
 
@@ -66,7 +68,7 @@ class DeformableDecoder(nn.Module):
 def refine(correction: Tensor, reference: Tensor) -> Tensor:
     """A box head's output [..., 4] added to a reference point or box in logit space → boxes [..., 4] in [0, 1]."""
     logits = F.pad(inverse_sigmoid(reference), (0, 4 - reference.shape[-1]))
-    return (correction + logits).sigmoid()
+    return (at_least_float32(correction) + logits).sigmoid()
 
 
 def inverse_sigmoid(x: Tensor, epsilon: float = 1e-5) -> Tensor:

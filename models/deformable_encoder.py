@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .ops.modules import MSDeformAttn
+from .recompute import recomputed, recomputed_in_parts
 
 
 class DeformableEncoderLayer(nn.Module):
@@ -22,8 +23,10 @@ class DeformableEncoderLayer(nn.Module):
     ) -> Tensor:
         attended = self.self_attn(tokens + position, reference, tokens, shapes, padding)
         tokens = self.norm1(tokens + self.dropout(attended))
-        hidden = self.dropout(F.relu(self.linear1(tokens)))
-        return self.norm2(tokens + self.dropout(self.linear2(hidden)))
+        return self.norm2(tokens + self.dropout(recomputed_in_parts(self._feedforward, tokens)))
+
+    def _feedforward(self, tokens: Tensor) -> Tensor:
+        return self.linear2(self.dropout(F.relu(self.linear1(tokens))))
 
 
 class DeformableEncoder(nn.Module):
@@ -32,6 +35,7 @@ class DeformableEncoder(nn.Module):
     def __init__(self, layers: list[DeformableEncoderLayer]):
         super().__init__()
         self.layers = nn.ModuleList(layers)
+        self.recompute = False  # whole layers in the backward pass
 
     def forward(
         self,
@@ -44,7 +48,8 @@ class DeformableEncoder(nn.Module):
         """tokens, position [N, S, C]; padding [N, S] bool; valid_ratios [N, levels, 2] → memory [N, S, C]."""
         reference = pixel_centres(shapes, valid_ratios)
         for layer in self.layers:
-            tokens = layer(tokens, position, reference, shapes, padding)
+            inputs = (tokens, position, reference, shapes, padding)
+            tokens = recomputed(layer, *inputs) if self.recompute else layer(*inputs)
         return tokens
 
 

@@ -10,6 +10,7 @@ from util.structures import Level, Memory, Text, per_frame
 from .deformable_decoder import DeformableDecoder, DeformableDecoderLayer
 from .deformable_encoder import DeformableEncoder, DeformableEncoderLayer
 from .ops.modules import MSDeformAttn
+from .precision import at_least_float32
 
 
 class DeformableTransformer(nn.Module):
@@ -73,7 +74,7 @@ class DeformableTransformer(nn.Module):
         content = per_frame(text.sentence, memories[-1].clip_length)
         content = repeat(content, "n c -> n q c", q=len(queries))
         position = repeat(queries, "q c -> n q c", n=frames)
-        reference = self.reference_points(position).sigmoid()
+        reference = at_least_float32(self.reference_points(position)).sigmoid()
         return self.decoder(content, position, reference, memories)
 
 

@@ -6,6 +6,8 @@ import torch
 from einops import einsum, rearrange
 from torch import Tensor, nn
 
+from .precision import at_least_float32
+
 STRIDE = 4  # of the mask features
 
 
@@ -31,6 +33,10 @@ class DynamicMaskHead(nn.Module):
         reference   [N, Q, 2] (x, y) in pixels of the input
         returns     [N, Q, h, w]
         """
+        with torch.autocast(features.device.type, enabled=False):  # pixel coordinates need more than 8 bits
+            return self._masks(at_least_float32(features), at_least_float32(parameters), at_least_float32(reference))
+
+    def _masks(self, features: Tensor, parameters: Tensor, reference: Tensor) -> Tensor:
         weights, biases = self._split(parameters)
         height, width = features.shape[-2:]
         pixels = rearrange(features, "n c h w -> n c (h w)")
@@ -56,4 +62,4 @@ def pixel_grid(height: int, width: int, like: Tensor) -> Tensor:
     y, x = torch.meshgrid(
         torch.arange(height, device=like.device), torch.arange(width, device=like.device), indexing="ij"
     )
-    return (torch.stack((x, y)).flatten(1) * STRIDE + STRIDE // 2).to(torch.float32)
+    return (torch.stack((x, y)).flatten(1) * STRIDE + STRIDE // 2).to(like.dtype)

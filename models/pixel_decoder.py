@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from util.structures import Memory, Text
 
+from .recompute import recomputed
 from .vision_language import VisionLanguageBlock
 
 GROUPS = 8
@@ -36,6 +37,7 @@ class PixelDecoder(nn.Module):
             self.add_module(f"layer_{number}", ConvNorm(width, width, 3))
             block = VisionLanguageBlock(width, heads, feedforward, subsampling=2 ** (4 - number))
             self.add_module(f"cross_attn_{number}", block)
+        self.recompute = False  # whole blocks in the backward pass
         self.mask_features = nn.Conv2d(width, mask_dim, 3, padding=1)
         nn.init.kaiming_uniform_(self.mask_features.weight, a=1)
         nn.init.zeros_(self.mask_features.bias)
@@ -47,7 +49,8 @@ class PixelDecoder(nn.Module):
         for number in (4, 3, 2, 1):
             level = pyramid[number - 1]
             adapted = level.with_features(getattr(self, f"adapter_{number}")(level.features))
-            features = getattr(self, f"cross_attn_{number}")(adapted, text)
+            block = getattr(self, f"cross_attn_{number}")
+            features = recomputed(block, adapted, text) if self.recompute else block(adapted, text)
             if coarser is not None:
                 features = features + F.interpolate(coarser, size=level.shape, mode="nearest")
             coarser = F.relu(getattr(self, f"layer_{number}")(features))

@@ -5,6 +5,7 @@ The network sees one frame at a time and one mask is kept, so memory does not gr
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -47,6 +48,12 @@ class KeyFrame:
     index: int
     mask: Tensor
     result: FrameResult | None = None
+
+
+class Segmenter(Protocol):
+    """Whatever segments one frame, perhaps with its masked neighbour."""
+
+    def segment(self, image: np.ndarray, text: Text, reference: np.ndarray | None = None) -> FrameResult: ...
 
 
 class FrameSegmenter:
@@ -93,7 +100,7 @@ class FrameSegmenter:
 class Propagator:
     """Owns time and state of one sentence in one video: the last frame with everything but the object blacked out."""
 
-    def __init__(self, segmenter: FrameSegmenter, text: Text, threshold: float = 0.5):
+    def __init__(self, segmenter: Segmenter, text: Text, threshold: float = 0.5):
         self.segmenter, self.text, self.threshold = segmenter, text, threshold
         self.reference: np.ndarray | None = None
 
@@ -119,7 +126,7 @@ def propagate(propagator: Propagator, video: Video, key: KeyFrame) -> Iterator[t
 
 
 def find_key_frame(
-    segmenter: FrameSegmenter, text: Text, video: Video, candidates: Sequence[int], threshold: float = 0.5
+    segmenter: Segmenter, text: Text, video: Video, candidates: Sequence[int], threshold: float = 0.5
 ) -> KeyFrame:
     """The candidate frame of the highest score, segmented without tracking; the earliest of equals."""
     best = None

@@ -1,5 +1,6 @@
 """RoBERTa and the resizer: sentences or token ids → words and sentence at the network's width (spec §2, Text)."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from util.errors import InputError
 from util.structures import Text, Tokens
 
 from .position_encoding import sine_position_1d
+
+TOKENIZERS = ("tokenizer.json", "vocab.json merges.txt")  # the files of a saved one, new and old
 
 transformers_logging.disable_progress_bar()  # loading takes a moment, and the bars would break ours
 
@@ -63,6 +66,7 @@ class CaptionTokenizer:
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
+        _refuse_incomplete_folder(self.source, "tokenizer", TOKENIZERS)
         try:
             return AutoTokenizer.from_pretrained(self.source)
         except (OSError, ValueError) as error:
@@ -92,10 +96,21 @@ class CaptionTokenizer:
 
 
 def _read_config(source: str) -> RobertaConfig:
+    _refuse_incomplete_folder(source, "config.json", ("config.json",))
     try:
         return RobertaConfig.from_pretrained(source)
     except (OSError, ValueError) as error:
         raise InputError(_not_found(source, "config.json")) from error
+
+
+def _refuse_incomplete_folder(source: str, what: str, wanted: Sequence[str]) -> None:
+    """transformers makes up what a folder lacks: another config, or a tokenizer that knows no word.
+
+    wanted: sets of file names, any of which is enough.
+    """
+    folder = Path(source)
+    if folder.is_dir() and not any(all((folder / name).is_file() for name in names.split()) for names in wanted):
+        raise InputError(_not_found(source, what))
 
 
 def _not_found(source: str, what: str) -> str:

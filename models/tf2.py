@@ -64,6 +64,8 @@ class TF2(nn.Module):
         self._add_heads(settings)
         self._reset_parameters()
         self.text_encoder.requires_grad_(not settings.freeze_text_encoder)
+        self.transformer.encoder.recompute = settings.gradient_checkpointing
+        self.pixel_decoder.recompute = settings.gradient_checkpointing
 
     def _add_heads(self, settings: ModelSettings) -> None:
         """One class and one box head a layer, all starting equal; without box refinement one for all layers."""
@@ -91,18 +93,20 @@ class TF2(nn.Module):
         captions: list[str] | Tokens,
         reference: Clips | None = None,
         annotated: list[int] | None = None,
+        keep_reference: Tensor | None = None,
     ) -> NetworkOutput:
         """Segment the object that each clip's caption names, at every decoder layer.
 
         reference: the masked neighbours of the clips' frames; None leaves tracking out.
         annotated: the one annotated frame of each clip (A2D, JHMDB); everything after the backbone sees only that.
+        keep_reference: [B] bool, False for clips whose reference is left out; None: all are kept.
         """
         text = self.encode_text(captions)
         current = self.encode_frames(clips, text, annotated)
         if reference is None or not self.tracking:
             memories = (current,)
         else:
-            memories = (self.encode_frames(reference, text, annotated), current)
+            memories = (self.encode_frames(reference, text, annotated).keep(keep_reference), current)
         states = self.decode(text, memories)
         features = self.pixel_decoder(current, text)
         masks = [self.segment(state, features, clips.sizes) for state in states]

@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 from util.structures import Level, Text
 
+from .recompute import recomputed_in_parts
+
 
 class EarlyFusion(nn.Module):
     """x ⊙ attention(x over the words); one module for all levels and both streams."""
@@ -57,8 +59,11 @@ class VisionLanguageBlock(nn.Module):
             x + tokens(level.position), text.keys, text.words, key_padding_mask=text.padding, need_weights=False
         )[0]
         x = self.norm2(x + self.dropout(words))
-        x = self.norm3(x + self.dropout(self.linear2(self.dropout(F.relu(self.linear1(x))))))
+        x = self.norm3(x + self.dropout(recomputed_in_parts(self._feedforward, x)))
         return rearrange(x, "b (t h w) c -> (b t) c h w", h=height, w=width)
+
+    def _feedforward(self, tokens: Tensor) -> Tensor:
+        return self.linear2(self.dropout(F.relu(self.linear1(tokens))))
 
     def _attend_to_clip(self, level: Level, batch: int) -> Tensor:
         """Self-attention over all T frames' (subsampled) pixels, brought back to [B·T, C, h, w]."""

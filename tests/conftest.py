@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 
 from models.propagation import FrameSegmenter
-from tools.make_untrained import SMALL, make_checkpoint, make_text_encoder
+from tools.make_text_encoder import make_text_encoder
+from tools.make_untrained import SENTENCES, SMALL, make_checkpoint
 from util.errors import exit_on_input_error
 
 
@@ -20,7 +21,7 @@ def text_encoder(tmp_path_factory):
     """A local folder that --text_encoder takes."""
     folder = tmp_path_factory.mktemp("text") / "encoder"
     torch.manual_seed(0)
-    make_text_encoder(folder)
+    make_text_encoder(folder, SENTENCES)
     return folder
 
 

@@ -26,7 +26,11 @@ def masks():
 
 @pytest.fixture
 def root(tmp_path):
-    root = tmp_path / "another name"
+    return write_set(tmp_path / "another name")
+
+
+def write_set(root):
+    """One video and its mask; frames 1, 4 and 8 are chosen."""
     folder = root / IMAGES.removeprefix("./jhmdb_sentences/")
     folder.mkdir(parents=True)
     for frame in range(1, LENGTH + 1):

@@ -54,7 +54,11 @@ def write_index(root, content, name="refcoco", image_set="train"):
 
 @pytest.fixture
 def coco(tmp_path):
-    root = tmp_path / "coco"
+    return write_sets(tmp_path / "coco")
+
+
+def write_sets(root):
+    """Two images and the lists of all three sets."""
     (root / "train2014").mkdir(parents=True)
     for number in range(2):
         image = np.random.default_rng(number).integers(80, 200, (HEIGHT, WIDTH, 3), dtype=np.uint8)

@@ -11,14 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from tokenizers import ByteLevelBPETokenizer
-from transformers import RobertaConfig, RobertaModel
 
 from models import build_model
 from opts import Settings, parse_settings
+from tools.make_text_encoder import make_text_encoder
 from util.checkpoint import save_checkpoint
 from util.errors import exit_on_input_error
-from util.files import atomic_folder
 from util.video_writer import VideoWriter
 
 SENTENCES = (
@@ -31,25 +29,6 @@ SMALL = (
     *("--hidden_dim", "32", "--nheads", "4", "--dim_feedforward", "64", "--mask_dim", "32"),
     *("--enc_layers", "1", "--dec_layers", "2"),
 )
-
-
-def make_text_encoder(folder: Path) -> None:
-    """A tiny RoBERTa with its own byte-level vocabulary, as a local folder that --text_encoder takes."""
-    with atomic_folder(folder) as temporary:
-        tokenizer = ByteLevelBPETokenizer()
-        tokens = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-        tokenizer.train_from_iterator(SENTENCES, vocab_size=400, special_tokens=tokens, show_progress=False)
-        tokenizer.save_model(str(temporary))
-        config = RobertaConfig(
-            vocab_size=tokenizer.get_vocab_size(),
-            hidden_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=64,
-            max_position_embeddings=66,
-            type_vocab_size=1,
-        )
-        RobertaModel(config).save_pretrained(temporary)
 
 
 def make_checkpoint(path: Path, text_encoder: Path, flags: Sequence[str] = SMALL, seed: int = 0) -> Settings:
@@ -82,7 +61,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--output", required=True, type=Path, help="where clip, text encoder and checkpoint go")
     output = parser.parse_args().output
-    make_text_encoder(output / "text_encoder")
+    make_text_encoder(output / "text_encoder", SENTENCES)
     make_checkpoint(output / "checkpoint.pth", output / "text_encoder")
     make_clip(output / "clip.mp4")
     print(f"{output}: a clip, and a small network whose weights are untrained: its masks mean nothing")

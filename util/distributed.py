@@ -1,5 +1,10 @@
 """One process or several: the same code runs in both."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -13,6 +18,22 @@ def rank() -> int:
 def world_size() -> int:
     """How many processes work together."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+@contextmanager
+def joined_processes(device: str) -> Iterator[None]:
+    """Join the other processes of torchrun for as long as the block runs; nothing to do for one process."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    on_gpu = device != "cpu" and torch.cuda.is_available()
+    if on_gpu:
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(minutes=30))
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def mean_over_workers(value: Tensor) -> Tensor:

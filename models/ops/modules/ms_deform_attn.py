@@ -6,6 +6,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from models.recompute import recomputed
+
 from ..functions import ms_deform_attn
 
 
@@ -65,7 +67,7 @@ class MSDeformAttn(nn.Module):
         weights = rearrange(self.attention_weights(query), "n q (m lp) -> n q m lp", m=self.heads).softmax(-1)
         weights = rearrange(weights, "n q m (l p) -> n q m l p", l=self.levels)
         locations = self._locations(reference, offsets, shapes)
-        return self.output_proj(ms_deform_attn(value, shapes, locations, weights))
+        return self.output_proj(recomputed(ms_deform_attn, value, shapes, locations, weights))
 
     def _locations(self, reference: Tensor, offsets: Tensor, shapes: list[tuple[int, int]]) -> Tensor:
         """Where to sample: pixels around a reference point, or fractions of a reference box."""

@@ -9,6 +9,7 @@ import av
 import h5py
 import numpy as np
 
+from datasets.a2d import GROUND_TRUTH
 from datasets.expressions import is_safe_name
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import EMPTY_FILE
@@ -18,7 +19,6 @@ from tools.data.doctor.visit import Found, Visit, examine_each, files_in, size_t
 SPLITS = ("train", "test")
 VIDEOS = Path("Release", "clips320H")
 MASKS = Path("text_annotations", "a2d_annotation_with_instances")
-GROUND_TRUTH = "a2d_sentences_test_annotations_in_coco_format.json"
 
 GET_VIDEOS = f"download A2D (web.eecs.umich.edu/~jjcorso/r/a2d) and unpack it, so that {VIDEOS.as_posix()}/ holds mp4s"
 GET_MASKS = (

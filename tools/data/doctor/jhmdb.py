@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 import scipy.io
 
+from datasets.jhmdb import GROUND_TRUTH, SAMPLES
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import EMPTY_FILE, FRAME_SIZE
 from tools.data.doctor.samples import check_ground_truth, read_samples
@@ -13,8 +14,6 @@ from tools.data.doctor.visit import Found, Visit, examine_each, files_in, image_
 from util.errors import InputError
 
 SPLITS = ("test",)  # no part of it is trained on
-SAMPLES = "jhmdb_sentences_samples_metadata.json"
-GROUND_TRUTH = "jhmdb_sentences_gt_annotations_in_coco_format.json"
 FRAMES, MASKS = "Rename_Images", "puppet_mask"
 
 GET = "download JHMDB (jhmdb.is.tue.mpg.de): "

@@ -8,8 +8,8 @@ from datasets.expressions import is_safe_name
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import EMPTY_FILE
 from tools.data.doctor.visit import Found, Visit, examine_each, files_in, image_size, read_json, size_text
+from util.coco_rle import checked_rle
 from util.errors import InputError
-from util.referring_metrics import checked_rle
 
 SETS = ("refcoco", "refcoco+", "refcocog")
 SPLITS = ("train", "val")

@@ -1,0 +1,16 @@
+"""A2D-Sentences: segment the annotated frames of the test set, and score them (spec §4, §6).
+
+python inference_a2d.py --with_box_refine --binary --resume CHECKPOINT --a2d_path DIR --output_dir DIR
+"""
+
+from util.errors import exit_on_input_error
+from util.referring_evaluation import evaluation_program
+
+
+def main() -> int:
+    """The whole run."""
+    return evaluation_program("a2d")
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)

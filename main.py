@@ -1,0 +1,59 @@
+"""Train, or with --eval evaluate: `python main.py --dataset_file ytvos --binary --with_box_refine --output_dir DIR …`.
+
+Several processes: `torchrun --nproc_per_node N main.py …`. Flags may come from a file: `main.py @recipe.txt`.
+"""
+
+import os
+import random
+import sys
+
+import numpy as np
+import torch
+
+from datasets import build_dataset
+from engine import Trainer
+from models import build_model
+from opts import Settings, parse_settings
+from util.checkpoint import load_weights
+from util.distributed import joined_processes, pick_device, rank
+from util.errors import exit_on_input_error
+from util.files import make_output_folder
+from util.memory import return_freed_memory
+from util.referring_evaluation import evaluation_in_training, run_evaluation
+from util.run_record import write_run_record
+
+
+def main() -> int:
+    """The whole run."""
+    settings = parse_settings()
+    with joined_processes(settings.run.device):
+        return run_evaluation(settings) if settings.run.eval else train(settings)
+
+
+def train(settings: Settings) -> int:
+    """Train as the settings say; with `--resume` from there, with `--pretrained_weights` from those weights."""
+    make_output_folder(settings.run.output_dir)
+    return_freed_memory()
+    seed_everything(settings.run.seed)
+    device = pick_device(settings.run.device, int(os.environ.get("LOCAL_RANK", "0")))
+    model, criterion, _ = build_model(settings)
+    dataset = build_dataset(settings, "train")
+    start = settings.run.pretrained_weights
+    if start and not settings.run.resume:
+        print(load_weights(model, start, finetune=True), file=sys.stderr)
+    trainer = Trainer(settings, (model, criterion), dataset, device)
+    if rank() == 0:
+        write_run_record(settings.run.output_dir, settings, trainer.plan.clips_per_step)
+    trainer.fit(evaluation_in_training(settings))
+    return 0
+
+
+def seed_everything(seed: int) -> None:
+    """For initialisation, the same in all processes; the loop seeds each step and process by itself."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+if __name__ == "__main__":
+    exit_on_input_error(main)

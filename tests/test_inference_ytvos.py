@@ -1,0 +1,391 @@
+"""Ref-YouTube-VOS: what a run writes, what it takes from outside, how it goes on after a stop, and bad input."""
+
+import json
+import shutil
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import YTVOS_FRAMES, YTVOS_SIZE, YTVOS_VIDEOS, write_expressions, write_frames
+from PIL import Image
+
+import inference_frame_key
+from inference_ytvos import main
+from models.propagation import FrameSegmenter
+from tools.make_untrained import make_checkpoint
+
+pytestmark = pytest.mark.usefixtures("small_frames")
+EXPRESSIONS = [(video, key) for video, expressions in YTVOS_VIDEOS.items() for key in expressions]
+HEIGHT, WIDTH = YTVOS_SIZE
+LENGTH = len(YTVOS_FRAMES)
+
+
+@pytest.fixture
+def run(program, ytvos, inference_flags, tmp_path):
+    """run(*flags) -> Outcome, with the tiny network on the tiny data set, results under `output`."""
+    return lambda *flags: program(
+        main, *inference_flags, "--ytvos_path", ytvos, "--output_dir", tmp_path / "output", *flags
+    )
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "output"
+
+
+def done(outcome):
+    assert outcome.code == 0, outcome.err
+    assert outcome.errors == []
+    return outcome
+
+
+def failed(outcome, *parts):
+    """One clear line, exit code 2."""
+    assert outcome.code == 2
+    (line,) = outcome.errors
+    for part in parts:
+        assert str(part) in line
+    return outcome
+
+
+def refused(outcome, *parts):
+    """The same, before anything was done: nothing else is said."""
+    failed(outcome, *parts)
+    assert len(outcome.err.splitlines()) == 1, outcome.err
+
+
+def files_in(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def read(path):
+    return np.array(Image.open(path))
+
+
+def record(output, video, key):
+    return json.loads((output / "valid_scores" / video / f"{key}.json").read_text())
+
+
+# ---- what a run writes
+
+
+def test_masks_scores_key_frames_and_zip(run, output):
+    assert f"{output / 'valid.zip'}: 12 masks of 3 expressions" in done(run()).out
+    expected = {f"{video}/{key}/{frame}.png" for video, key in EXPRESSIONS for frame in YTVOS_FRAMES}
+    assert set(files_in(output / "valid")) == expected
+    for name in expected:
+        with Image.open(output / "valid" / name) as mask:
+            assert (mask.format, mask.mode, mask.size) == ("PNG", "L", (WIDTH, HEIGHT))
+            assert set(np.unique(mask)) <= {0, 255}
+    for video, key in EXPRESSIONS:
+        content = record(output, video, key)
+        assert content["expression"] == YTVOS_VIDEOS[video][key]
+        assert content["key_frame"] in YTVOS_FRAMES
+        assert tuple(content["scores"]) == YTVOS_FRAMES
+        assert all(0 < score < 1 for score in content["scores"].values())
+    with zipfile.ZipFile(output / "valid.zip") as archive:
+        assert set(archive.namelist()) == {f"Annotations/{name}" for name in expected}
+        for name in expected:
+            assert archive.read(f"Annotations/{name}") == (output / "valid" / name).read_bytes()
+    chosen = json.loads((output / "valid_key_frames.json").read_text())
+    assert chosen == {
+        video: {key: record(output, video, key)["key_frame"] for key in YTVOS_VIDEOS[video]} for video in YTVOS_VIDEOS
+    }
+    assert {path.name for path in output.iterdir()} == {"valid", "valid_scores", "valid_key_frames.json", "valid.zip"}
+
+
+def test_validation_is_valid_without_test_and_the_test_split_runs(run, ytvos, output):
+    exam = {"exam": {"0": "the red ball"}}
+    write_frames(ytvos / "test" / "JPEGImages" / "exam", YTVOS_FRAMES[:2])
+    write_expressions(ytvos, "test", exam, YTVOS_FRAMES[:2])
+    write_expressions(ytvos, "valid", {"exam": exam["exam"], **YTVOS_VIDEOS})
+    done(run())
+    assert {path.name for path in (output / "valid").iterdir()} == set(YTVOS_VIDEOS)
+    done(run("--split", "test"))
+    with zipfile.ZipFile(output / "test.zip") as archive:
+        assert archive.namelist() == [f"Annotations/exam/0/{frame}.png" for frame in YTVOS_FRAMES[:2]]
+
+
+def test_the_released_name_is_the_same_program(program, run, ytvos, inference_flags, output):
+    assert inference_frame_key.main is main
+    done(run("--visualize"))
+    images = files_in(output / "valid_images")
+    assert set(images) == set(files_in(output / "valid"))
+    assert read(output / "valid_images" / "beach" / "0" / "00000.png").shape == (HEIGHT, WIDTH, 3)
+    elsewhere = output.with_name("other")
+    flags = (*inference_flags, "--ytvos_path", ytvos, "--output_dir", elsewhere)
+    done(program(inference_frame_key.main, *flags))
+    assert (elsewhere / "valid.zip").read_bytes() == (output / "valid.zip").read_bytes()
+    assert not (elsewhere / "valid_images").exists()
+
+
+def test_the_threshold(run, output):
+    done(run("--threshold", "0"))
+    assert all(read(path).min() == 255 for path in (output / "valid").rglob("*.png"))
+    done(run("--threshold", "1", "--overwrite"))
+    assert all(read(path).max() == 0 for path in (output / "valid").rglob("*.png"))
+
+
+# ---- key frames and masks from outside
+
+
+def test_the_networks_key_frames_fed_back_give_the_same_masks(run, output, segmented):
+    done(run())
+    assert len(segmented) == 3 * (LENGTH + LENGTH - 1)  # every frame is a candidate, then all but the key frame
+    wanted, keys = files_in(output / "valid"), output.with_name("keys.json")
+    shutil.copy(output / "valid_key_frames.json", keys)
+    segmented.clear()
+    done(run("--key_frames", keys, "--overwrite"))
+    assert files_in(output / "valid") == wanted
+    assert [reference for _, _, reference in segmented] == 3 * [False, True, True, True]
+
+
+@pytest.mark.parametrize("name", [True, False])
+def test_another_key_frame(run, output, name):
+    index = {"beach": {"0": 3, "1": 0}, "street": {"0": 1}}
+    keys = {video: {key: YTVOS_FRAMES[i] if name else i for key, i in of.items()} for video, of in index.items()}
+    path = output.with_name("keys.json")
+    path.write_text(json.dumps(keys))
+    done(run("--key_frames", path))
+    for video, key in EXPRESSIONS:
+        assert record(output, video, key)["key_frame"] == YTVOS_FRAMES[index[video][key]]
+
+
+def write_key_mask(folder, video, key, frame, size=YTVOS_SIZE):
+    mask = np.zeros(size, np.uint8)
+    mask[5:15, 20:50] = 255
+    path = folder / video / key / f"{frame}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(mask).save(path)
+    return path
+
+
+def test_given_key_masks_stand_and_are_not_computed(run, output, segmented):
+    folder = output.with_name("masks")
+    given = [write_key_mask(folder, video, key, "00010") for video, key in EXPRESSIONS]
+    done(run("--key_masks", folder))
+    for path, (video, key) in zip(given, EXPRESSIONS, strict=True):
+        np.testing.assert_array_equal(read(output / "valid" / video / key / "00010.png"), read(path))
+        content = record(output, video, key)
+        assert content["key_frame"] == "00010"
+        assert [frame for frame, score in content["scores"].items() if score is None] == ["00010"]
+    assert [reference for _, _, reference in segmented] == 9 * [True]
+
+
+def test_of_several_given_masks_the_network_picks_one(run, output, segmented):
+    folder = output.with_name("masks")
+    for video, key in EXPRESSIONS:
+        for frame in ("00000", "00015"):
+            write_key_mask(folder, video, key, frame)
+    done(run("--key_masks", folder))
+    assert sum(not reference for _, _, reference in segmented) == 3 * 2
+    for video, key in EXPRESSIONS:
+        frame = record(output, video, key)["key_frame"]
+        assert frame in ("00000", "00015")
+        place = Path(video, key, f"{frame}.png")
+        np.testing.assert_array_equal(read(output / "valid" / place), read(folder / place))
+
+
+def test_another_network_finds_the_key_frame(run, output, segmented, text_encoder, tiny_flags, tmp_path):
+    """Its make-up comes from its own file: the flags are the main network's."""
+    other = tmp_path / "other.pth"
+    make_checkpoint(other, text_encoder, (*tiny_flags, "--hidden_dim", "64", "--num_queries", "3"), seed=5)
+    done(run("--key_model", other))
+    widths = {reference: set() for reference in (False, True)}
+    for network, _, reference in segmented:
+        widths[reference].add(network.query_embed.weight.shape)
+    assert widths == {False: {(3, 64)}, True: {(5, 32)}}
+
+
+def test_key_candidates(run, output, segmented):
+    done(run("--key_candidates", "1"))
+    assert [record(output, video, key)["key_frame"] for video, key in EXPRESSIONS] == 3 * ["00010"]
+    assert sum(not reference for _, _, reference in segmented) == 3
+
+
+# ---- without tracking
+
+
+def test_without_tracking_a_video_is_one_clip(run, output, segmented):
+    done(run("--no_tracking"))
+    assert [(frames, reference) for _, frames, reference in segmented] == 3 * [(LENGTH, False)]
+    assert record(output, "beach", "0")["key_frame"] is None
+    assert (output / "valid.zip").is_file()
+    assert not (output / "valid_key_frames.json").exists(), "there are none"
+    segmented.clear()
+    done(run("--no_tracking", "--clip_frames", "3", "--overwrite"))
+    assert [frames for _, frames, _ in segmented] == 3 * [3, 1]
+
+
+# ---- going on after a stop
+
+
+def test_a_finished_expression_is_never_computed_twice(run, output, segmented):
+    done(run())
+    archive, per_expression = (output / "valid.zip").read_bytes(), len(segmented) // 3
+    segmented.clear()
+    done(run())
+    assert segmented == []
+    shutil.rmtree(output / "valid" / "beach" / "1")
+    (output / "valid.zip").unlink()
+    done(run())
+    assert len(segmented) == per_expression
+    assert (output / "valid.zip").read_bytes() == archive
+    segmented.clear()
+    done(run("--overwrite"))
+    assert len(segmented) == 3 * per_expression
+    assert (output / "valid.zip").read_bytes() == archive
+
+
+def test_interrupted_in_the_middle(run, output, segmented, monkeypatch):
+    counted = FrameSegmenter.segment_clip
+
+    def interrupted(*arguments):
+        if len(segmented) == 10:  # within the second expression
+            raise KeyboardInterrupt
+        return counted(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FrameSegmenter, "segment_clip", interrupted)
+        outcome = run()
+    assert outcome.code == 130
+    assert "finished work is kept" in outcome.err
+    assert "Traceback" not in outcome.err
+    names = set(files_in(output))
+    assert names == {"valid_scores/beach/0.json", *(f"valid/beach/0/{frame}.png" for frame in YTVOS_FRAMES)}
+    segmented.clear()
+    done(run())
+    assert len(segmented) == 2 * 7
+
+
+# ---- bad input
+
+
+def truncate(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def resize(path):
+    Image.new("RGB", (WIDTH, HEIGHT + 2)).save(path)
+
+
+def list_of(ytvos):
+    return ytvos / "meta_expressions" / "valid" / "meta_expressions.json"
+
+
+def test_a_missing_frame(run, ytvos, output, segmented):
+    (ytvos / "valid" / "JPEGImages" / "beach" / "00005.jpg").unlink()
+    refused(run(), list_of(ytvos), "beach/00005.jpg", "1 frames")
+    assert segmented == []
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("break_frame", [truncate, empty, resize])
+def test_a_broken_frame_spoils_its_video_alone(run, ytvos, output, segmented, break_frame):
+    path = ytvos / "valid" / "JPEGImages" / "beach" / "00005.jpg"
+    whole = path.read_bytes()
+    break_frame(path)
+    failed(run(), path)
+    assert set(files_in(output / "valid")) == {f"street/0/{frame}.png" for frame in YTVOS_FRAMES}
+    assert not (output / "valid.zip").exists()
+    assert not (output / "valid_key_frames.json").exists()
+    path.write_bytes(whole)
+    segmented.clear()
+    done(run())
+    assert len(segmented) == 2 * 7, "only the broken video's expressions"
+    assert (output / "valid.zip").is_file()
+
+
+def test_a_frame_of_another_size_says_both_sizes(run, ytvos):
+    resize(ytvos / "valid" / "JPEGImages" / "street" / "00015.jpg")
+    failed(run(), "street/00015.jpg", f"{WIDTH}×{HEIGHT + 2}", f"{WIDTH}×{HEIGHT}")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "must be a sentence that is not empty"), (" \t", "not empty"), ("ball " * 600, "tokens"), (None, "None")],
+)
+def test_expressions_that_cannot_be_read(run, ytvos, output, segmented, text, said):
+    write_expressions(ytvos, "valid", YTVOS_VIDEOS | {"beach": {"0": text}})
+    refused(run(), list_of(ytvos), "video 'beach', expression '0'", said)
+    assert segmented == []
+    assert not output.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"videos": {}}', '{"videos": {"beach": {"expressions": {}}}}'])
+def test_a_broken_list_of_expressions(run, ytvos, content):
+    list_of(ytvos).write_text(content)
+    refused(run(), list_of(ytvos))
+
+
+def test_no_list_of_expressions(run, ytvos):
+    list_of(ytvos).unlink()
+    refused(run(), list_of(ytvos), "No such file")
+
+
+@pytest.mark.parametrize("name", ["", "none.pth"])
+def test_no_checkpoint(run, output, tmp_path, name):
+    refused(run("--resume", name and tmp_path / name), name or "no checkpoint", "--resume")
+    assert not output.exists()
+
+
+def test_a_checkpoint_that_is_none(run, tmp_path):
+    path = tmp_path / "text.pth"
+    path.write_text("no checkpoint")
+    refused(run("--resume", path), path)
+
+
+def test_no_checkpoint_of_the_key_model(run, tmp_path):
+    failed(run("--key_model", tmp_path / "none.pth"), tmp_path / "none.pth")
+
+
+@pytest.mark.parametrize("backbone", ["timm:test_resnet", "resnet50"])
+def test_a_checkpoint_of_another_backbone(run, checkpoint, backbone, output, segmented):
+    refused(run("--backbone", backbone), checkpoint, "not the weights of this network", "timm:test_efficientnet")
+    assert segmented == []
+    assert files_in(output) == {}
+
+
+def test_a_key_frame_outside_the_video(run, output, segmented):
+    keys = output.with_name("keys.json")
+    keys.write_text(json.dumps({"beach": {"0": 0, "1": 4}, "street": {"0": 0}}))
+    refused(run("--key_frames", keys), keys, "video 'beach', expression '1'", "key frame 4 is outside the video", "0–3")
+    keys.write_text(json.dumps({"beach": {"0": 0, "1": 1}}))
+    refused(run("--key_frames", keys), keys, "video 'street', expression '0'", "no key frame given")
+    keys.write_text("{")
+    refused(run("--key_frames", keys), keys, "JSON")
+    refused(run("--key_frames", keys.with_name("none.json")), "none.json")
+    assert segmented == []
+
+
+def test_key_masks_that_do_not_fit(run, output):
+    folder = output.with_name("masks")
+    refused(run("--key_masks", folder), folder, "not a folder")
+    write_key_mask(folder, "beach", "0", "00000")
+    refused(run("--key_masks", folder), folder / "beach" / "1", "no mask")
+    write_key_mask(folder, "beach", "1", "00000", size=(HEIGHT, WIDTH + 1))
+    truncated = write_key_mask(folder, "street", "0", "00000")
+    truncate(truncated)
+    outcome = run("--key_masks", folder)
+    assert outcome.code == 2
+    size, broken = outcome.errors
+    assert str(folder / "beach" / "1" / "00000.png") in size
+    assert str(truncated) in broken
+    assert {path.name for path in (output / "valid" / "beach").iterdir()} == {"0"}
+
+
+@pytest.mark.parametrize("place", [".", "valid", "valid/street", "valid_scores", "valid_scores/street/0.json/x"])
+def test_an_output_that_cannot_be_written(run, output, place):
+    """A file stands in the way of a folder, or the other way round; rights would not stop root."""
+    path = Path(output, place)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("in the way")
+    outcome = failed(run(), "cannot write", place.split("/")[0] if place != "." else output, "choose another place")
+    assert path.read_text() == "in the way"
+    if place == ".":
+        refused(outcome)

@@ -1,0 +1,61 @@
+"""AdamW with the release's parameter groups, and its schedule (spec §3, Optimiser)."""
+
+import math
+from collections.abc import Callable
+
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+from opts import OptimiserSettings
+
+
+def build_optimiser(model: nn.Module, settings: OptimiserSettings, fused: bool = False) -> AdamW:
+    """Groups in the released order: rest, backbone, text encoder, linear projections; weight decay on all of them."""
+    groups: dict[str, list[nn.Parameter]] = {name: [] for name in ("rest", "backbone", "text_encoder", "linear_proj")}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups[group_of(name, settings)].append(parameter)
+    rates = {
+        "rest": settings.lr,
+        "backbone": settings.lr_backbone,
+        "text_encoder": settings.lr_text_encoder,
+        "linear_proj": settings.lr * settings.lr_linear_proj_mult,
+    }
+    return AdamW(
+        [{"params": parameters, "lr": rates[name], "name": name} for name, parameters in groups.items() if parameters],
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        fused=fused,
+    )
+
+
+def group_of(name: str, settings: OptimiserSettings) -> str:
+    """A parameter's group, by substrings of its name."""
+    for group, substrings in (
+        ("backbone", settings.lr_backbone_names),
+        ("text_encoder", settings.lr_text_encoder_names),
+        ("linear_proj", settings.lr_linear_proj_names),
+    ):
+        if any(part in name for part in substrings):
+            return group
+    return "rest"
+
+
+def build_schedule(optimiser: AdamW, settings: OptimiserSettings, steps_per_epoch: int) -> LambdaLR:
+    """A schedule that is stepped once a step; `step` drops tenfold after each epoch of `--lr_drop`."""
+    return LambdaLR(optimiser, schedule_factor(settings, steps_per_epoch))
+
+
+def schedule_factor(settings: OptimiserSettings, steps_per_epoch: int) -> Callable[[int], float]:
+    """Step → factor of all learning rates."""
+    total = max(settings.epochs * steps_per_epoch, 1)
+
+    def factor(step: int) -> float:
+        warmup = min((step + 1) / settings.warmup_steps, 1) if settings.warmup_steps else 1
+        if settings.lr_schedule == "cosine":
+            return warmup * 0.5 * (1 + math.cos(math.pi * min(step / total, 1)))
+        epoch = step // max(steps_per_epoch, 1)
+        return warmup * 0.1 ** sum(epoch >= drop for drop in settings.lr_drop)
+
+    return factor

@@ -1,0 +1,53 @@
+"""What a run was: settings, versions, commit, effective batch, seed, in `run.json` beside its results."""
+
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from opts import Settings
+from util.files import atomic_write
+
+PACKAGES = ("torch", "torchvision", "transformers", "timm", "numpy", "opencv-python-headless")
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """All settings by name, plain values only: what a checkpoint keeps as `args`."""
+    values = {name: value for group in asdict(settings).values() for name, value in group.items()}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def write_run_record(folder: Path, settings: Settings, clips_per_step: int) -> None:
+    """Write `run.json`, and warn where the effective batch is not the recipe's."""
+    recipe = settings.run.recipe_batch
+    if recipe and recipe != clips_per_step:
+        print(
+            f"warning: {clips_per_step} clips a step, the recipe was made for {recipe}: "
+            "change --batch_size, --accumulate or the number of processes, or expect other figures",
+            file=sys.stderr,
+        )
+    record = {
+        "command": sys.argv,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "clips_per_step": clips_per_step,
+        "settings": flat(settings),
+    }
+    with atomic_write(folder / "run.json") as temporary:
+        temporary.write_text(json.dumps(record, indent=1))
+
+
+def commit() -> str | None:
+    """The checkout's commit, with `+changes` where files differ from it; None outside a checkout."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head + ("+changes" if changed else "")
