@@ -4,6 +4,7 @@ A field of a settings class has its flag's name; nothing below the entry scripts
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
@@ -113,6 +114,7 @@ class InferenceSettings:
     """How videos are segmented and what is written (spec §4)."""
 
     split: str
+    short_side: int
     threshold: float
     visualize: bool
     key_frames: Path | None
@@ -163,10 +165,21 @@ def get_args_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
         fromfile_prefix_chars="@",
     )
+    parser.convert_arg_line_to_args = flags_in_line
     for add_group in (_model_flags, _loss_flags, _optimiser_flags, _data_flags, _inference_flags, _run_flags):
         add_group(parser)
     _inert_flags(parser)
     return parser
+
+
+def flags_in_line(line: str) -> list[str]:
+    """The flags in a line of an @file: split as in a shell, but backslashes stay; `#` begins a comment."""
+    words = shlex.shlex(line, posix=True)
+    words.whitespace_split, words.escape = True, ""
+    try:
+        return list(words)
+    except ValueError as error:
+        raise InputError(f"flags file: {line.strip()!r}: {error}") from error
 
 
 def parse_settings(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None) -> Settings:
@@ -333,7 +346,8 @@ def _data_flags(parser: argparse.ArgumentParser) -> None:
 def _inference_flags(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("inference")
     add = group.add_argument
-    add("--split", default="valid", choices=["valid", "test"], help="which videos")
+    add("--split", default="valid", choices=["train", "valid", "test"], help="which videos")
+    add("--short_side", default=360, type=int, help="pixels of the short side that the network sees")
     add("--threshold", default=0.5, type=float, help="mask probability above which a pixel is the object's")
     add("--visualize", action="store_true", help="write overlays beside the masks")
     add("--key_frames", type=Path, help="JSON: video → expression id → frame name or index")

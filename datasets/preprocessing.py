@@ -44,6 +44,6 @@ def resize_as_pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def inference_frame(image: np.ndarray) -> Tensor:
-    """RGB uint8 [H, W, 3] → float32 [3, 360, w] or [3, h, 360], bilinear with antialiasing, normalised, unpadded."""
-    return normalise(resize_as_pillow(image, resized_size(image.shape[:2], INFERENCE_SHORT_SIDE)))
+def inference_frame(image: np.ndarray, short_side: int = INFERENCE_SHORT_SIDE) -> Tensor:
+    """RGB uint8 [H, W, 3] → float32 [3, h, w], the short side 360, bilinear with antialiasing, normalised, unpadded."""
+    return normalise(resize_as_pillow(image, resized_size(image.shape[:2], short_side)))

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.preprocessing import inference_frame
+from datasets.preprocessing import INFERENCE_SHORT_SIDE, inference_frame
 from datasets.reference_frame import black_out, outward
 from util.structures import Clips, Text
 
@@ -59,8 +59,8 @@ class Segmenter(Protocol):
 class FrameSegmenter:
     """The network on single frames: an image, and perhaps the masked neighbour, → FrameResult."""
 
-    def __init__(self, network: TF2):
-        self.network = network.eval()
+    def __init__(self, network: TF2, short_side: int = INFERENCE_SHORT_SIDE):
+        self.network, self.short_side = network.eval(), short_side
         self.device = network.query_embed.weight.device
 
     @torch.inference_mode()
@@ -93,7 +93,7 @@ class FrameSegmenter:
         ]
 
     def _clip(self, images: Sequence[np.ndarray]) -> Clips:
-        frames = torch.stack([inference_frame(image) for image in images])
+        frames = torch.stack([inference_frame(image, self.short_side) for image in images])
         return Clips.unpadded(frames[None].to(self.device))
 
 

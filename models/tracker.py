@@ -45,8 +45,8 @@ class Tracker:
     """Segments sentences in videos with one network, and perhaps another that finds the key frame."""
 
     def __init__(self, network: TF2, settings: InferenceSettings, key_network: TF2 | None = None) -> None:
-        self.segmenter = FrameSegmenter(network)
-        self.key_segmenter = FrameSegmenter(key_network) if key_network else self.segmenter
+        self.segmenter = FrameSegmenter(network, settings.short_side)
+        self.key_segmenter = FrameSegmenter(key_network, settings.short_side) if key_network else self.segmenter
         self.settings = settings
 
     @property

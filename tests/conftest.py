@@ -41,14 +41,13 @@ def checkpoint(tmp_path_factory, text_encoder):
 
 @pytest.fixture
 def inference_flags(tiny_flags, checkpoint):
-    """What every inference script needs to run the tiny network in one process on the CPU."""
-    return (*tiny_flags, "--resume", str(checkpoint), "--device", "cpu", "--ngpu", "1")
+    """What every inference script needs to run the tiny network on small frames, in one process on the CPU."""
+    return (*tiny_flags, "--resume", str(checkpoint), "--device", "cpu", "--ngpu", "1", "--short_side", "64")
 
 
 @pytest.fixture
-def small_frames(monkeypatch):
-    """The network sees frames of short side 64 instead of 360: ten times faster, and threads would only wait."""
-    monkeypatch.setattr("datasets.preprocessing.INFERENCE_SHORT_SIDE", 64)
+def one_thread():
+    """On frames so small, threads would only wait for each other."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

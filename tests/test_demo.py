@@ -12,7 +12,7 @@ from PIL import Image
 from demo import main
 from tools.make_untrained import make_clip
 
-pytestmark = pytest.mark.usefixtures("small_frames")
+pytestmark = pytest.mark.usefixtures("one_thread")
 SENTENCES = ("The red ball!", "a small green square")
 NAMES = ("0-the-red-ball", "1-a-small-green-square")
 

@@ -16,7 +16,7 @@ from opts import parse_settings
 from tools.data.convert_davis_to_ytvos import ANNOTATIONS, convert
 from util.mask_io import davis_palette, write_label_map
 
-pytestmark = pytest.mark.usefixtures("small_frames")
+pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = (12, 16)
 FRAMES = ("00000", "00003", "00007")  # not numbered from 0 by 1: results are
 OBJECTS = {"pair": ("1", "3"), "solo": ("2",)}

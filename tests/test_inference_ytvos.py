@@ -15,7 +15,7 @@ from inference_ytvos import main
 from models.propagation import FrameSegmenter
 from tools.make_untrained import make_checkpoint
 
-pytestmark = pytest.mark.usefixtures("small_frames")
+pytestmark = pytest.mark.usefixtures("one_thread")
 EXPRESSIONS = [(video, key) for video, expressions in YTVOS_VIDEOS.items() for key in expressions]
 HEIGHT, WIDTH = YTVOS_SIZE
 LENGTH = len(YTVOS_FRAMES)

@@ -114,3 +114,30 @@ def test_a_checkpoint_brings_all_weights():
     model = parse_settings(["--resume", "x.pth"]).model
     assert model.backbone_pretrained == "random"
     assert not model.text_pretrained
+
+
+# ---- flags from a file
+
+
+def flags_file(tmp_path, text):
+    path = tmp_path / "flags.txt"
+    path.write_text(text)
+    return f"@{path}"
+
+
+def test_a_flags_file_has_comments_empty_lines_and_several_flags_a_line(tmp_path):
+    text = """# a comment, the user's own
+
+--epochs=3 --lr_drop 1 2  # the end of a line
+   --ytvos_path "my data#1"
+--davis_path=C:\\data\\davis
+"""
+    settings = parse_settings([flags_file(tmp_path, text), "--epochs", "4"])
+    assert (settings.optimiser.epochs, settings.optimiser.lr_drop) == (4, (1, 2))
+    assert str(settings.data.ytvos_path) == "my data#1"
+    assert str(settings.data.davis_path) == "C:\\data\\davis"
+
+
+def test_an_open_quote_in_a_flags_file_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"--ytvos_path \"x.*No closing quotation"):
+        parse_settings([flags_file(tmp_path, '--ytvos_path "x\n')])

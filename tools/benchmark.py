@@ -1,6 +1,6 @@
 """Measure a part of the project against its plain counterpart, both in one run.
 
-python tools/benchmark.py --what loader --data DIR [--json FILE]
+python tools/benchmark.py --what {loader,step_memory} [--data DIR] [--json FILE]
 """
 
 import argparse
@@ -18,7 +18,7 @@ from util.errors import exit_on_input_error
 from util.files import atomic_write
 
 # Each is a module tools.bench.<name> with measure(args) -> figures; imported when asked for.
-BENCHES = ("loader",)
+BENCHES = ("loader", "step_memory")
 
 
 def main() -> None:
