@@ -7,7 +7,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -214,33 +214,6 @@ def settings_from(args: argparse.Namespace) -> Settings:
         inference=_pick(InferenceSettings, values),
         run=_pick(RunSettings, values),
     )
-
-
-ARCHITECTURE = {field.name for field in fields(ModelSettings)} - {
-    "backbone_pretrained",
-    "use_checkpoint",
-    "gradient_checkpointing",
-    "text_encoder",
-    "text_pretrained",
-    "freeze_text_encoder",
-    "num_classes",
-    "tracking",
-}
-
-
-def recorded_model(checkpoint: dict[str, Any], otherwise: ModelSettings) -> ModelSettings:
-    """The network that a checkpoint says it holds (`args`: released Namespace or our flat dict), else `otherwise`.
-
-    Where weights come from and the text encoder's folder are this run's own, never the file's.
-    """
-    record = checkpoint.get("args")
-    flags = record if isinstance(record, dict) else vars(record) if isinstance(record, argparse.Namespace) else {}
-    if "no_rel_coord" in flags:
-        flags = flags | {"rel_coord": not flags["no_rel_coord"]}
-    recorded = {name: flags[name] for name in ARCHITECTURE & flags.keys()}
-    if "class_embed.0.bias" in checkpoint["model"]:
-        recorded["num_classes"] = len(checkpoint["model"]["class_embed.0.bias"])
-    return replace(otherwise, **recorded)
 
 
 def _pick(settings: type, values: dict[str, Any]) -> Any:

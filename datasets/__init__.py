@@ -87,7 +87,7 @@ def _refexp_set(
         name,
         image_set,
         transform,
-        num_frames,
+        num_frames=num_frames,
         binary=settings.model.num_classes == 1,
         caption_case=settings.data.caption_case,
         seed=settings.run.seed,

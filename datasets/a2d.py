@@ -19,7 +19,7 @@ from .clip_sampling import sample_clip
 from .expressions import is_safe_name, normalise_caption
 from .pseudo_clip import random_affine
 from .reference_frame import black_out
-from .sample import ClipSample, RawClip
+from .sample import RawClip
 
 GROUND_TRUTH = "a2d_sentences_test_annotations_in_coco_format.json"
 CACHED_VIDEOS = 4096  # more than A2D has; 2 kB each, in every worker
@@ -47,21 +47,13 @@ class A2DDataset(ClipDataset):
 
     def __init__(self, root: str | Path, image_set: str, num_frames: int, transform: Transform, seed: int = 0):
         """Read the sample list of `image_set`, "train" or "test". Raises InputError where it is malformed."""
-        super().__init__(transform, seed)
+        super().__init__(transform, seed, training=image_set == "train")
         self.root = Path(root)
-        self.training = image_set == "train"
         self.num_frames = num_frames
         self.sentences = read_sentences(self.root / f"a2d_sentences_single_frame_{image_set}_annotations.json")
 
     def __len__(self) -> int:
         return len(self.sentences)
-
-    def __getitem__(self, key: tuple[int, int]) -> ClipSample:
-        """The sample `index` of `epoch`, at test exactly that. Raises InputError where it cannot be read."""
-        if self.training:
-            return super().__getitem__(key)
-        rng = np.random.default_rng((self.seed, *key))
-        return self.transform(self.read(key[1], rng), rng)
 
     def video_file(self, index: int) -> Path:
         """The video of sample `index`."""

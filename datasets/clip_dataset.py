@@ -21,9 +21,11 @@ class ClipDataset(Dataset, ABC):
     worker, in any order, and after a resume.
     """
 
-    def __init__(self, transform: Transform, seed: int = 0):
+    def __init__(self, transform: Transform, seed: int = 0, *, training: bool = True):
+        """In training a sample that is of no use is replaced by another; in evaluation each one counts."""
         self.transform = transform
         self.seed = seed
+        self.training = training
 
     @abstractmethod
     def __len__(self) -> int:
@@ -36,11 +38,14 @@ class ClipDataset(Dataset, ABC):
     def __getitem__(self, key: tuple[int, int]) -> ClipSample:
         """The sample `index` of `epoch`.
 
-        One without the object in any frame is replaced by a random other (spec §3); so is one that cannot be read, and
-        the message travels in `problems`. Raises InputError where no usable sample is found.
+        In training one without the object in any frame is replaced by a random other (spec §3); so is one that cannot
+        be read, and the message travels in `problems`. Raises InputError where no usable sample is found, in evaluation
+        where this one cannot be read.
         """
         epoch, index = key
         rng = np.random.default_rng((self.seed, epoch, index))
+        if not self.training:
+            return self.transform(self.read(index, rng), rng)
         problems = []
         for _ in range(MAX_REPLACEMENTS):
             try:

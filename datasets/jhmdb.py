@@ -11,7 +11,7 @@ from util.mask_io import read_image
 from .a2d import evaluation_window, read_sample_list
 from .clip_dataset import ClipDataset, Transform
 from .expressions import is_safe_name, normalise_caption
-from .sample import ClipSample, RawClip
+from .sample import RawClip
 
 SAMPLES = "jhmdb_sentences_samples_metadata.json"
 GROUND_TRUTH = "jhmdb_sentences_gt_annotations_in_coco_format.json"
@@ -37,18 +37,13 @@ class JHMDBDataset(ClipDataset):
 
     def __init__(self, root: str | Path, num_frames: int, transform: Transform, seed: int = 0):
         """Read the sample list below `root`. Raises InputError where it is malformed."""
-        super().__init__(transform, seed)
+        super().__init__(transform, seed, training=False)
         self.root = Path(root)
         self.num_frames = num_frames
         self.sentences = read_samples(self.root / SAMPLES)
 
     def __len__(self) -> int:
         return len(self.sentences)
-
-    def __getitem__(self, key: tuple[int, int]) -> ClipSample:
-        """Exactly the sample `index`, the same in every epoch. Raises InputError where it cannot be read."""
-        rng = np.random.default_rng((self.seed, *key))
-        return self.transform(self.read(key[1], rng), rng)
 
     def image_id(self, index: int) -> str:
         """The id of sample `index` in the ground truth."""

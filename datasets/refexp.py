@@ -18,7 +18,7 @@ from .expressions import is_safe_name, normalise_caption
 from .packed_strings import PackedStrings
 from .pseudo_clip import pseudo_clip, random_view
 from .reference_frame import black_out, training_neighbour
-from .sample import ClipSample, RawClip
+from .sample import RawClip
 
 NAMES = ("refcoco", "refcoco+", "refcocog")
 LARGEST_CATEGORY = 90  # COCO numbers its 80 categories 1…90
@@ -39,6 +39,7 @@ class RefExpDataset(ClipDataset):
         name: str,
         image_set: str,
         transform: Transform,
+        *,
         num_frames: int = 1,
         binary: bool = False,
         caption_case: str = "lower",
@@ -59,10 +60,9 @@ class RefExpDataset(ClipDataset):
         Raises:
             InputError: the index is missing or malformed.
         """
-        super().__init__(transform, seed)
+        super().__init__(transform, seed, training=image_set == "train")
         self.name = name
         self.images = Path(root) / "train2014"
-        self.training = image_set == "train"
         self.num_frames = num_frames if self.training else 1
         self.binary = binary
         self.caption_case = caption_case
@@ -70,13 +70,6 @@ class RefExpDataset(ClipDataset):
 
     def __len__(self) -> int:
         return len(self.index)
-
-    def __getitem__(self, key: tuple[int, int]) -> ClipSample:
-        """The sample `index` of `epoch`, outside training exactly that. Raises InputError where it cannot be read."""
-        if self.training:
-            return super().__getitem__(key)
-        rng = np.random.default_rng((self.seed, *key))
-        return self.transform(self.read(key[1], rng), rng)
 
     def image_id(self, index: int) -> int:
         """The id of sample `index` in the ground truth, which is the file itself."""

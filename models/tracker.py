@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from datasets.key_frames import KeyChoice
-from opts import InferenceSettings, Settings, recorded_model
+from opts import InferenceSettings, Settings
 from util.checkpoint import load_weights, read_checkpoint
 from util.distributed import pick_device
 from util.errors import InputError
+from util.run_record import recorded_model
 
 from . import network_from
 from .propagation import (

@@ -1,24 +1,53 @@
-"""What a run was: settings, versions, commit, effective batch, seed, in `run.json` beside its results."""
+"""What a run was: in `run.json` beside its results, and in each checkpoint's `args`."""
 
 import json
 import platform
 import subprocess
 import sys
-from dataclasses import asdict
+from argparse import Namespace
+from dataclasses import asdict, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from opts import Settings
+from opts import ModelSettings, Settings
 from util.files import atomic_write
 
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "numpy", "opencv-python-headless")
+
+
+# What a checkpoint decides; where weights and text encoder come from is the run's own.
+ARCHITECTURE = {field.name for field in fields(ModelSettings)} - {
+    "backbone_pretrained",
+    "use_checkpoint",
+    "gradient_checkpointing",
+    "text_encoder",
+    "text_pretrained",
+    "freeze_text_encoder",
+    "num_classes",
+    "tracking",
+}
 
 
 def flat(settings: Settings) -> dict[str, Any]:
     """All settings by name, plain values only: what a checkpoint keeps as `args`."""
     values = {name: value for group in asdict(settings).values() for name, value in group.items()}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
+
+
+def recorded_model(checkpoint: dict[str, Any], otherwise: ModelSettings) -> ModelSettings:
+    """The network that a checkpoint says it holds (`args`: released Namespace or our flat dict), else `otherwise`.
+
+    Where weights come from and the text encoder's folder are this run's own, never the file's.
+    """
+    record = checkpoint.get("args")
+    flags = record if isinstance(record, dict) else vars(record) if isinstance(record, Namespace) else {}
+    if "no_rel_coord" in flags:
+        flags = flags | {"rel_coord": not flags["no_rel_coord"]}
+    recorded = {name: flags[name] for name in ARCHITECTURE & flags.keys()}
+    if "class_embed.0.bias" in checkpoint["model"]:
+        recorded["num_classes"] = len(checkpoint["model"]["class_embed.0.bias"])
+    return replace(otherwise, **recorded)
 
 
 def write_run_record(folder: Path, settings: Settings, clips_per_step: int) -> None:
