@@ -49,7 +49,7 @@ class Trainer:
             )
         self.step = settings.run.start_epoch * self.plan.steps_per_epoch
         self.optimiser = build_optimiser(self.network, rates, fused=device.type == "cuda")
-        self.schedule = build_schedule(self.optimiser, rates, self.plan.steps_per_epoch)
+        self.schedule = build_schedule(self.optimiser, rates, self.plan.steps_per_epoch, self.step)
         self.scaler = torch.amp.GradScaler(device.type, enabled=rates.amp == "fp16")
         self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(rates.ema)) if rates.ema else None
         self.sums: dict[str, float] = {}  # of this epoch's losses

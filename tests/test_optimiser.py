@@ -57,3 +57,10 @@ def test_cosine_and_warm_up():
     assert values[50] == pytest.approx(0.5)
     assert values[-1] < 0.001
     assert values[3:] == sorted(values[3:], reverse=True)
+
+
+def test_a_later_start_has_the_rates_of_its_epoch():
+    settings = rates("--epochs", "10", "--lr_drop", "6", "8")
+    optimiser = build_optimiser(torch.nn.Linear(1, 1), settings)
+    build_schedule(optimiser, settings, 3, first=18)
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(1e-5)

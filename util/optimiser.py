@@ -42,9 +42,13 @@ def group_of(name: str, settings: OptimiserSettings) -> str:
     return "rest"
 
 
-def build_schedule(optimiser: AdamW, settings: OptimiserSettings, steps_per_epoch: int) -> LambdaLR:
-    """A schedule that is stepped once a step; `step` drops tenfold after each epoch of `--lr_drop`."""
-    return LambdaLR(optimiser, schedule_factor(settings, steps_per_epoch))
+def build_schedule(optimiser: AdamW, settings: OptimiserSettings, steps_per_epoch: int, first: int = 0) -> LambdaLR:
+    """A schedule that is stepped once a step; `step` drops tenfold after each epoch of `--lr_drop`.
+
+    first: the step of the run that it begins at (`--start_epoch`).
+    """
+    factor = schedule_factor(settings, steps_per_epoch)
+    return LambdaLR(optimiser, lambda step: factor(first + step))
 
 
 def schedule_factor(settings: OptimiserSettings, steps_per_epoch: int) -> Callable[[int], float]:
