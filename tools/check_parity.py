@@ -57,8 +57,8 @@ def relative_error(ours: np.ndarray, golden: np.ndarray) -> float:
 
 def network_rows(folder: Path) -> Iterator[Row]:
     """All cases of cases.json."""
-    for case in read_cases(folder):
-        yield from guarded(case.name, lambda case=case: network_case(folder, case))
+    for entry in read_cases(folder):
+        yield from guarded(entry["name"], lambda entry=entry: network_case(folder, Case.read(entry)))
 
 
 def network_case(folder: Path, case: Case) -> Iterator[Row]:
