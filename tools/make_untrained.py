@@ -52,7 +52,7 @@ def make_clip(path: Path, frames: int = 24, size: tuple[int, int] = (180, 320)) 
             rolling = (int(width * (0.1 + 0.8 * t)), int(height * 0.6))
             corner = (width // 12, height // 2)
             cv2.circle(image, falling, height // 7, (40, 80, 220), -1)
-            cv2.rectangle(image, corner, (corner[0] + width // 5, corner[1] + height // 5), (60, 180, 75), -1)
+            cv2.rectangle(image, corner, (corner[0] + height // 4, corner[1] + height // 4), (60, 180, 75), -1)
             cv2.circle(image, rolling, height // 6, (215, 50, 40), -1)
             movie.write(image)
 
