@@ -137,8 +137,6 @@ class RunSettings:
     start_epoch: int
     eval: bool
     ngpu: int | None
-    world_size: int
-    dist_url: str
     checkpoint_steps: int
     max_steps: int
     log_every: int
@@ -342,8 +340,6 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     add("--start_epoch", default=0, type=int, help="first epoch")
     add("--eval", action="store_true", help="evaluate, do not train")
     add("--ngpu", type=int, help="processes of inference; default: one a GPU, one without")
-    add("--world_size", default=1, type=int, help="processes of training (torchrun sets it)")
-    add("--dist_url", default="env://", help="where processes meet")
     add("--checkpoint_steps", default=500, type=int, help="steps between checkpoints within an epoch; 0: none")
     add("--max_steps", default=0, type=int, help="stop after so many steps; 0: all")
     add("--log_every", default=20, type=int, help="steps between lines")
@@ -358,6 +354,8 @@ INERT = {
     "eos_coef": "the focal loss has no such weight",
     "cache_mode": "frames are read as they are needed",
     "position_embedding": "positions are sine",
+    "world_size": "torchrun says how many processes there are",
+    "dist_url": "torchrun says where processes meet",
 }
 
 
@@ -368,12 +366,20 @@ def _inert_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--two_stage", action="store_true", help="must stay off")
     group.add_argument("--max_skip", default=3, type=int, help=INERT["max_skip"])
     group.add_argument("--eos_coef", default=0.1, type=float, help=INERT["eos_coef"])
+    group.add_argument("--world_size", default=1, type=int, help=INERT["world_size"])
+    group.add_argument("--dist_url", default="env://", help=INERT["dist_url"])
     group.add_argument("--position_embedding", default="sine", choices=["sine", "learned"], help="sine")
 
 
 def _report_inert(args: argparse.Namespace) -> None:
     """One line for all flags that were given and change nothing; `--masks`, in every released command, is silent."""
-    defaults = {"max_skip": 3, "eos_coef": 0.1, "position_embedding": "sine"}
+    defaults = {
+        "max_skip": 3,
+        "eos_coef": 0.1,
+        "position_embedding": "sine",
+        "world_size": 1,
+        "dist_url": "env://",
+    }
     given = [n for n in INERT if n != "masks" and getattr(args, n) != defaults.get(n, False)]
     if given:
         reasons = "; ".join(f"--{name}: {INERT[name]}" for name in given)

@@ -25,7 +25,7 @@ class FeatureProjection(nn.ModuleList):
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         """[N, C_l, h_l, w_l] of res3, res4, res5 → `levels` maps [N, width, h, w]."""
-        levels = [project(x) for project, x in zip(self, maps, strict=False)]
+        levels = [project(x) for project, x in zip(list(self)[: len(maps)], maps, strict=True)]
         coarsest = maps[-1]
         for project in list(self)[len(maps) :]:
             coarsest = project(coarsest)

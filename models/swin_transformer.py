@@ -247,7 +247,7 @@ class SwinTransformer(nn.Module):
         self.num_channels = config.dims
         self.patch_embed = PatchEmbed(nn.Conv2d(3, config.embed_dim, kernel_size=4, stride=4))
         self.layers = build_stages(config, WINDOW, use_checkpoint)
-        for stage, dim in zip(self.layers[:-1], config.dims, strict=False):
+        for stage, dim in zip(self.layers[:-1], config.dims[:-1], strict=True):
             stage.downsample = PatchMerging(dim)
         for level, dim in enumerate(config.dims):
             self.add_module(f"norm{level}", nn.LayerNorm(dim))

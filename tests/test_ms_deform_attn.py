@@ -9,7 +9,7 @@ from models.ops.functions import ms_deform_attn
 from models.ops.modules import MSDeformAttn
 
 
-def inputs(n=1, shapes=((4, 5), (2, 3)), queries=3, heads=2, width=4, points=2, dtype=torch.float64, seed=0):
+def inputs(n=1, *, shapes=((4, 5), (2, 3)), queries=3, heads=2, width=4, points=2, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)
     tokens = sum(h * w for h, w in shapes)
     value = torch.randn(n, tokens, heads, width, generator=generator, dtype=torch.float64)
@@ -52,7 +52,7 @@ def by_hand(value, shapes, locations, weights):
     st.integers(0, 99),
 )
 def test_equals_the_definition(batch, shapes, seed):
-    args = inputs(batch, tuple(shapes), seed=seed)
+    args = inputs(batch, shapes=tuple(shapes), seed=seed)
     torch.testing.assert_close(ms_deform_attn(*args), by_hand(*args), rtol=1e-10, atol=1e-12)
 
 

@@ -98,10 +98,10 @@ def test_classes(flags, classes):
 
 
 def test_flags_without_effect_say_so_once(capsys):
-    parse_settings(["--pre_norm", "--max_skip", "5", "--position_embedding", "learned"])
+    parse_settings(["--pre_norm", "--max_skip", "5", "--position_embedding", "learned", "--world_size", "8"])
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert all(name in lines[0] for name in ("--pre_norm", "--max_skip", "--position_embedding"))
+    assert all(name in lines[0] for name in ("--pre_norm", "--max_skip", "--position_embedding", "--world_size"))
 
 
 @pytest.mark.parametrize("flags", ["--two_stage", "--hidden_dim 100", "--num_feature_levels 2"])
