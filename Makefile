@@ -10,6 +10,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
+OPERATOR := setup.py models/ops/build_operator.py $(shell find models/ops/src -type f)
 UNTRAINED := demo_output/untrained
 
 # Recipes read these from the environment, so that quotes in a sentence do no harm.
@@ -60,12 +61,14 @@ clean:
 	find . -name __pycache__ -type d -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
 
 # The stamps are written last: an installation that was cut off is taken up again.
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt $(OPERATOR)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
 		|| { echo "error: Python 3.10 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 2; }
 	@$(RUN) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing into $(VENV): some minutes and several GB the first time, because of PyTorch"
 	$(RUN) -m pip install --disable-pip-version-check -r requirements.txt
+	$(RUN) -m pip install --disable-pip-version-check --no-deps . \
+		|| echo "note: the operator was not built; everything runs without it, in plain PyTorch" >&2
 	@touch $@
 
 $(INSTALLED_DEV): requirements-dev.txt $(INSTALLED)

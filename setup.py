@@ -1,14 +1,18 @@
-"""`pip install .` installs what TF² needs, and no package of its own.
+"""`pip install .` installs what TF² needs, and the compiled operator where this machine can build it.
 
 The folders models/, datasets/ and util/ are run from this checkout. As installed packages they would stand in front of
-other people's of the same name, such as Hugging Face's `datasets`. A compiled operator is not built yet.
+other people's of the same name, such as Hugging Face's `datasets`.
 """
 
+import sys
 from pathlib import Path
 
 from setuptools import setup
 
 ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT / "models" / "ops"))
+
+from build_operator import packaging  # noqa: E402
 
 
 def requirements(name: str) -> list[str]:
@@ -19,7 +23,6 @@ def requirements(name: str) -> list[str]:
 
 setup(
     name="tf2-rvos",
-    version="0.1.0",
     description="TF²: tracking-forced referring video object segmentation",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -28,6 +31,6 @@ setup(
     python_requires=">=3.10",
     install_requires=requirements("requirements.txt"),
     extras_require={"dev": requirements("requirements-dev.txt")},
-    packages=[],
     py_modules=[],
+    **packaging("0.1.0"),
 )

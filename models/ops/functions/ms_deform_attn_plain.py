@@ -5,10 +5,11 @@ N frames, S tokens of all levels, M heads of width D, Lq queries, L levels, P po
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor
+
+from models.precision import exact_type
 
 
 def ms_deform_attn(
@@ -28,8 +29,8 @@ def ms_deform_attn(
     Raises ValueError where the shapes do not fit one another.
     """
     shapes = [(int(height), int(width)) for height, width in spatial_shapes]
-    _check(value, shapes, sampling_locations, attention_weights)
-    exact = torch.promote_types(value.dtype, torch.float32)
+    check_shapes(value, shapes, sampling_locations, attention_weights)
+    exact = exact_type(value.dtype)
     grids = 2 * sampling_locations.to(exact) - 1
     weights = attention_weights.to(exact)
     total = 0
@@ -42,8 +43,8 @@ def ms_deform_attn(
     return rearrange(total, "(n m) d q -> n q (m d)", n=value.shape[0]).to(value.dtype)
 
 
-def _check(value: Tensor, shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> None:
-    """Wrong shapes would sample wrong pixels without an error: refuse them here."""
+def check_shapes(value: Tensor, shapes: list[tuple[int, int]], locations: Tensor, weights: Tensor) -> None:
+    """Raises ValueError: wrong shapes would sample wrong pixels without an error."""
     batch, tokens, heads, _ = value.shape
     if tokens != sum(h * w for h, w in shapes):
         raise ValueError(f"value holds {tokens} tokens, the levels {shapes} need {sum(h * w for h, w in shapes)}")

@@ -1,0 +1,334 @@
+// The CPU kernels, built once for each kind of vector unit: the file that includes this one says TF2_NAMESPACE and
+// TF2_VECTOR_BYTES. No header of the C++ library comes in here: its inline functions, compiled for a wide vector unit,
+// could be those that the linker keeps for everyone.
+//
+// A task is one head of one image, or some of its queries. Values are packed head by head into rows of whole vectors:
+// they stay in the cache, and no channel count needs code of its own. In the backward a task alone writes its head's
+// gradients, so that results do not depend on the number of threads.
+#pragma once
+#include "../problem.h"
+#include "lanes.h"
+#include "task.h"
+
+namespace TF2_NAMESPACE {
+
+// Hands out the parts of a block of memory; with no block, it counts the bytes.
+class Arena {
+ public:
+  explicit Arena(char* block) : block_(block) {}
+  template <typename T>
+  T* take(int64_t count) {
+    T* part = reinterpret_cast<T*>(block_ + used_);
+    used_ += (count * sizeof(T) + 63) / 64 * 64;
+    return part;
+  }
+  int64_t used() const { return used_; }
+
+ private:
+  char* block_;
+  int64_t used_ = 0;
+};
+
+// One head's tensors: element (row, channel) of a [N, rows, M, D] tensor is at(row) + channel.
+struct HeadRows {
+  int64_t first, stride;
+  HeadRows(const Problem& p, const Task& task, int64_t rows)
+      : first((task.image * rows * p.heads + task.head) * p.channels), stride(p.heads * p.channels) {}
+  int64_t at(int64_t row) const { return first + row * stride; }
+};
+
+// Index of a query's first sample in the weights.
+TF2_INLINE int64_t first_sample(const Problem& p, const Task& task, int64_t query) {
+  return ((task.image * p.queries + query) * p.heads + task.head) * p.levels * p.points;
+}
+
+// A head's values, or other rows of its channels, as packed units.
+template <typename V>
+struct PackedRows {
+  typedef typename Unit<V>::Stored Stored;
+  int64_t units, length;  // of a row
+  Stored* rows;
+
+  PackedRows(Arena& arena, int64_t count, int64_t channels)
+      : units((channels + Unit<V>::channels - 1) / Unit<V>::channels),
+        length(units * Unit<V>::length),
+        rows(arena.take<Stored>(count * length)) {}
+
+  void pack(int64_t row, const V* from, int64_t channels) {
+    Stored* to = rows + row * length;
+    for (; channels >= Unit<V>::channels; channels -= Unit<V>::channels) {
+      Unit<V>::pack(from, Unit<V>::channels, to);
+      from += Unit<V>::channels;
+      to += Unit<V>::length;
+    }
+    if (channels) Unit<V>::pack(from, int(channels), to);
+  }
+};
+
+// The samples of a query and head, of all levels and points, as many at a time as a vector holds.
+template <typename T>
+struct Reads {
+  static constexpr int width = Vectors<T>::width;
+  typename WholeOf<T>::type offset[4][width];  // of each sample's four pixels, in elements of the packed rows
+  T scale[4][width];                           // bilinear share × attention weight
+};
+
+// What the gradients of a query's samples need beside.
+template <typename T>
+struct Slopes {
+  Corners<Vectors<T>> corners;
+  typename Vectors<T>::Real weight;
+  typename Vectors<T>::Real dot[4];  // output's gradient · pixel's value
+};
+
+template <typename T, typename L>
+class Samples {
+  typedef Vectors<T> N;
+  typedef typename N::Real Real;
+  typedef typename N::Int Int;
+  typedef typename WholeOf<T>::type Whole;
+
+ public:
+  int64_t count, vectors;  // of a query's samples
+
+  Samples(Arena& arena, const Problem& p, int64_t row_length)
+      : count(p.levels * p.points), vectors((count + N::width - 1) / N::width), row_length_(row_length) {
+    levels_ = arena.take<Level<N>>(vectors);
+    starts_ = arena.take<Int>(vectors);
+  }
+
+  // Once a task: which level each sample looks at. Those that only fill the last vector look at the last.
+  void set_levels(const Problem& p) {
+    int64_t start = 0;
+    for (int64_t i = 0; i < vectors * N::width; ++i) {
+      const int64_t level = i < count ? i / p.points : p.levels - 1, v = i / N::width, lane = i % N::width;
+      if (i && i < count && i % p.points == 0) start += p.shapes[2 * level - 2] * p.shapes[2 * level - 1];
+      levels_[v].height[lane] = Whole(p.shapes[2 * level]);
+      levels_[v].width[lane] = Whole(p.shapes[2 * level + 1]);
+      levels_[v].row_stride[lane] = Whole(p.shapes[2 * level + 1] * row_length_);
+      levels_[v].column_stride[lane] = Whole(row_length_);
+      starts_[v][lane] = Whole(start * row_length_);
+    }
+  }
+
+  // Ahead of look(): a head's samples lie too far apart for the processor to guess the next.
+  TF2_INLINE void prefetch(const L* locations, const L* weights) const {
+    for (int64_t i = 0; i < 2 * count; i += 64 / sizeof(L)) __builtin_prefetch(locations + i);
+    for (int64_t i = 0; i < count; i += 64 / sizeof(L)) __builtin_prefetch(weights + i);
+  }
+
+  // Where a query's samples lie and what they count: `vectors` Reads, and, where there are gradients, Slopes.
+  TF2_INLINE void look(const L* locations, const L* weights, Reads<T>* reads, Slopes<T>* slopes) const {
+    for (int64_t v = 0; v < vectors; ++v) {
+      const int64_t first = v * N::width, here = count - first < N::width ? count - first : N::width;
+      T x[N::width], y[N::width], weight[N::width];
+      if (here < N::width)
+        for (int i = 0; i < N::width; ++i) x[i] = y[i] = weight[i] = T(0);
+      load(locations + 2 * first, weights + first, here < N::width ? int(here) : N::width, x, y, weight);
+      const Corners<N> corners = corners_of<N>(lanes<Real>(x), lanes<Real>(y), levels_[v]);
+      for (int corner = 0; corner < 4; ++corner) {
+        lanes<Int>(reads[v].offset[corner]) = starts_[v] + corners.place[corner];
+        lanes<Real>(reads[v].scale[corner]) = corners.share[corner] * lanes<Real>(weight);
+      }
+      if (slopes) {
+        slopes[v].corners = corners;
+        slopes[v].weight = lanes<Real>(weight);
+      }
+    }
+  }
+
+  // After `dot` is filled: the gradients of what look() was given.
+  TF2_INLINE void gradients(const Slopes<T>* slopes, L* locations, L* weights) const {
+    for (int64_t v = 0; v < vectors; ++v) {
+      const SampleGradients<N> sample =
+          gradients_of<N>(slopes[v].corners, slopes[v].dot, slopes[v].weight);
+      for (int64_t i = v * N::width; i < count && i < (v + 1) * N::width; ++i) {
+        narrow(sample.x[i - v * N::width], locations[2 * i]);
+        narrow(sample.y[i - v * N::width], locations[2 * i + 1]);
+        narrow(sample.weight[i - v * N::width], weights[i]);
+      }
+    }
+  }
+
+ private:
+  static TF2_INLINE void load(const L* locations, const L* weights, int count, T* x, T* y, T* weight) {
+    for (int i = 0; i < count; ++i) {
+      x[i] = widen(locations[2 * i]);
+      y[i] = widen(locations[2 * i + 1]);
+      weight[i] = widen(weights[i]);
+    }
+  }
+
+  int64_t row_length_;
+  Level<N>* levels_;  // of each sample
+  Int* starts_;       // where its level begins in the packed rows
+};
+
+// One head's values → its outputs, for the task's queries.
+template <typename V, typename L>
+class Forward {
+  typedef typename Computed<V>::type T;
+  typedef typename Unit<V>::Vector Vector;
+  static constexpr int parts = Unit<V>::parts, length = Unit<V>::length;
+  static constexpr int block = 8;  // queries looked at together: one would wait for its own locations' arithmetic
+
+ public:
+  Forward(const Problem& p, Arena arena)
+      : problem_(p), values_(arena, p.tokens, p.channels), samples_(arena, p, values_.length),
+        reads_(arena.take<Reads<T>>(block * samples_.vectors)),
+        sums_(arena.take<T>(values_.units * Unit<V>::channels)), bytes(arena.used()) {}
+
+  void run(const Task& task) {
+    const Problem& p = problem_;
+    const HeadRows value(p, task, p.tokens);
+    for (int64_t s = 0; s < p.tokens; ++s) values_.pack(s, static_cast<const V*>(p.value) + value.at(s), p.channels);
+    samples_.set_levels(p);
+    for (int64_t q = task.first_query; q < task.last_query; q += block) {
+      const int64_t end = q + block < task.last_query ? q + block : task.last_query;
+      look(task, q, end);
+      add(task, q, end);
+    }
+  }
+
+ private:
+  TF2_INLINE void look(const Task& task, int64_t first, int64_t end) {
+    const L* locations = static_cast<const L*>(problem_.locations);
+    const L* weights = static_cast<const L*>(problem_.weights);
+    for (int64_t q = first; q < end; ++q) {
+      const int64_t sample = first_sample(problem_, task, q), later = first_sample(problem_, task, q + block);
+      samples_.prefetch(locations + 2 * later, weights + later);
+      samples_.look(locations + 2 * sample, weights + sample, reads_ + (q - first) * samples_.vectors, nullptr);
+    }
+  }
+
+  TF2_INLINE void add(const Task& task, int64_t first, int64_t end) {
+    const HeadRows output(problem_, task, problem_.queries);
+    for (int64_t q = first; q < end; ++q) {
+      const Reads<T>* reads = reads_ + (q - first) * samples_.vectors;
+      for (int64_t unit = 0; unit < values_.units;)
+        unit += values_.units - unit > 1 ? sum<2>(reads, unit) : sum<1>(reads, unit);
+      V* out = static_cast<V*>(problem_.output) + output.at(q);
+      for (int64_t i = 0; i < problem_.channels; ++i) narrow(sums_[i], out[i]);
+    }
+  }
+
+  // Each corner has sums of its own: additions that wait for one another would take four times as long.
+  template <int units>
+  TF2_INLINE int sum(const Reads<T>* reads, int64_t first) {
+    Vector sums[4][units * parts] = {};
+    const typename Unit<V>::Stored* rows = values_.rows + first * length;
+    for (int64_t left = samples_.count; left > 0; left -= Reads<T>::width, ++reads)
+      for (int i = 0; i < (left < Reads<T>::width ? left : Reads<T>::width); ++i)
+#pragma GCC unroll 4
+        for (int corner = 0; corner < 4; ++corner) {
+          const typename Unit<V>::Stored* row = rows + reads->offset[corner][i];
+          const T scale = reads->scale[corner][i];
+#pragma GCC unroll 4
+          for (int part = 0; part < units * parts; ++part)
+            sums[corner][part] += scale * Unit<V>::part(row + part / parts * length, part % parts);
+        }
+    for (int part = 0; part < units * parts; ++part)
+      lanes<Vector>(sums_ + (first * parts + part) * length) =
+          (sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part]);
+    return units;
+  }
+
+  const Problem& problem_;
+  PackedRows<V> values_;
+  Samples<T, L> samples_;
+  Reads<T>* reads_;
+  T* sums_;
+
+ public:
+  const int64_t bytes;  // of scratch memory
+};
+
+// One head's values and its output's gradients → the gradients of all inputs, computed in T.
+template <typename V, typename L>
+class Backward {
+  typedef typename Computed<V>::type T;
+  typedef typename Unit<T>::Vector Vector;
+  static constexpr int length = Unit<T>::length;
+
+ public:
+  Backward(const Problem& p, Arena arena)
+      : problem_(p), values_(arena, p.tokens, p.channels), gradients_(arena, p.tokens, p.channels),
+        upstream_(arena, 1, p.channels), samples_(arena, p, values_.length),
+        reads_(arena.take<Reads<T>>(samples_.vectors)), slopes_(arena.take<Slopes<T>>(samples_.vectors)),
+        bytes(arena.used()) {}
+
+  void run(const Task& task) {
+    const Problem& p = problem_;
+    const HeadRows value(p, task, p.tokens), output(p, task, p.queries);
+    for (int64_t s = 0; s < p.tokens; ++s) pack(values_, s, static_cast<const V*>(p.value) + value.at(s));
+    for (int64_t i = 0; i < p.tokens * values_.length; ++i) gradients_.rows[i] = T(0);
+    for (int64_t v = 0; v < samples_.vectors; ++v) slopes_[v] = Slopes<T>{};
+    samples_.set_levels(p);
+    for (int64_t q = 0; q < p.queries; ++q) {
+      const int64_t sample = first_sample(p, task, q);
+      pack(upstream_, 0, static_cast<const V*>(p.grad_output) + output.at(q));
+      samples_.look(static_cast<const L*>(p.locations) + 2 * sample, static_cast<const L*>(p.weights) + sample, reads_,
+                    slopes_);
+      for (int64_t i = 0; i < samples_.count; ++i) scatter(i / Reads<T>::width, i % Reads<T>::width);
+      samples_.gradients(slopes_, static_cast<L*>(p.grad_locations) + 2 * sample,
+                         static_cast<L*>(p.grad_weights) + sample);
+    }
+    for (int64_t s = 0; s < p.tokens; ++s) {
+      V* to = static_cast<V*>(p.grad_value) + value.at(s);
+      for (int64_t i = 0; i < p.channels; ++i) narrow(gradients_.rows[s * gradients_.length + i], to[i]);
+    }
+  }
+
+ private:
+  void pack(PackedRows<T>& rows, int64_t row, const V* from) {
+    T* to = rows.rows + row * rows.length;
+    for (int64_t i = 0; i < problem_.channels; ++i) to[i] = widen(from[i]);
+    for (int64_t i = problem_.channels; i < rows.length; ++i) to[i] = T(0);
+  }
+
+  // The four pixels of a sample: their products with the output's gradient, and their share of that gradient.
+  TF2_INLINE void scatter(int64_t v, int64_t i) {
+#pragma GCC unroll 4
+    for (int corner = 0; corner < 4; ++corner) {
+      const T* row = values_.rows + reads_[v].offset[corner][i];
+      T* gradient = gradients_.rows + reads_[v].offset[corner][i];
+      const T scale = reads_[v].scale[corner][i];
+      Vector dots = {};
+      for (int64_t at = 0; at < values_.length; at += length) {
+        const Vector upstream = lanes<Vector>(upstream_.rows + at);
+        dots += lanes<Vector>(row + at) * upstream;
+        lanes<Vector>(gradient + at) += scale * upstream;
+      }
+      slopes_[v].dot[corner][i] = Total<T, length>::of(dots);
+    }
+  }
+
+  const Problem& problem_;
+  PackedRows<T> values_, gradients_, upstream_;
+  Samples<T, L> samples_;
+  Reads<T>* reads_;
+  Slopes<T>* slopes_;
+
+ public:
+  const int64_t bytes;  // of scratch memory
+};
+
+template <template <typename, typename> class Kernel, typename V, typename L>
+int64_t run(const Problem& problem, const Task& task, char* scratch) {
+  Kernel<V, L> kernel(problem, Arena(scratch));
+  if (scratch) kernel.run(task);
+  return kernel.bytes;
+}
+
+template <template <typename, typename> class Kernel>
+KernelFunction chosen(const Problem& p) {
+  if (p.value_type == TF2_FLOAT64) return run<Kernel, double, double>;
+  if (p.value_type == TF2_FLOAT32) return run<Kernel, float, float>;
+  if (p.location_type == TF2_FLOAT32) return run<Kernel, BFloat16, float>;
+  return run<Kernel, BFloat16, BFloat16>;
+}
+
+KernelFunction forward_kernel(const Problem& problem) { return chosen<Forward>(problem); }
+KernelFunction backward_kernel(const Problem& problem) { return chosen<Backward>(problem); }
+
+}  // namespace TF2_NAMESPACE

@@ -1,0 +1,292 @@
+"""The compiled operator: its build, the choice of back ends, and what PyTorch must know of it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.ops import build_operator
+from models.ops.functions import back_ends, ms_deform_attn
+from models.ops.functions.ms_deform_attn import _backward, _forward
+from models.ops.functions.ms_deform_attn_plain import ms_deform_attn as plain
+from util.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+CPU = back_ends.compiled("cpu")
+needs_compiled = pytest.mark.skipif(CPU is None, reason="no compiled operator: pip install . builds it")
+
+
+def inputs(batch=2, shapes=((5, 4), (2, 3)), queries=5, channels=7, dtype=torch.float32, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    tokens = sum(h * w for h, w in shapes)
+    value = torch.randn(batch, tokens, 3, channels, generator=generator, dtype=torch.float64)
+    locations = torch.rand(batch, queries, 3, len(shapes), 2, 2, generator=generator, dtype=torch.float64) * 1.6 - 0.3
+    weights = torch.rand(batch, queries, 3, len(shapes), 2, generator=generator, dtype=torch.float64)
+    return [tensor.to(dtype) for tensor in (value, locations, weights)]
+
+
+def output_and_gradients(function, shapes, tensors):
+    leaves = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+    output = function(leaves[0], shapes, *leaves[1:])
+    upstream = torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view_as(output).to(output.dtype)
+    return [output.detach(), *torch.autograd.grad(output, leaves, upstream)]
+
+
+def assert_near(ours, theirs, tolerance):
+    for a, b in zip(ours, theirs, strict=True):
+        assert (a.double() - b.double()).norm() <= tolerance * max(b.double().norm(), 1e-3)
+
+
+@pytest.fixture(params=["generic", "avx2", "avx512"])
+def kernels(request):
+    if CPU is None or not CPU.choose_kernels(request.param):
+        pytest.skip(f"this machine has no {request.param} kernels")
+    yield request.param
+    CPU.choose_kernels(best)
+
+
+best = CPU.kernels() if CPU else ""
+
+
+# ---- numbers
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float64, 1e-13), (torch.float32, 1e-5), (torch.bfloat16, 1e-2)]
+)
+@pytest.mark.parametrize("channels", [1, 12, 32, 71])
+def test_kernels_equal_float64(kernels, dtype, tolerance, channels):
+    shapes = ((5, 4), (2, 3))
+    tensors = inputs(shapes=shapes, queries=21, channels=channels, dtype=dtype)
+    exact = [tensor.double() for tensor in tensors]
+    ours = output_and_gradients(ms_deform_attn, shapes, tensors)
+    assert all(tensor.dtype == dtype for tensor in ours)
+    assert_near(ours, output_and_gradients(plain, shapes, exact), tolerance)
+
+
+@needs_compiled
+@settings(max_examples=25, deadline=None)
+@given(
+    batch=st.integers(1, 2),
+    shapes=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 6)), min_size=1, max_size=4),
+    queries=st.integers(1, 20),
+    channels=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_any_sizes(batch, shapes, queries, channels, seed):
+    tensors = inputs(batch, tuple(shapes), queries, channels, torch.float64, seed)
+    ours = output_and_gradients(ms_deform_attn, shapes, tensors)
+    assert_near(ours, output_and_gradients(plain, shapes, tensors), 1e-12)
+
+
+@needs_compiled
+@pytest.mark.parametrize("sizes", [{"batch": 0}, {"queries": 0}, {"channels": 0}])
+def test_nothing_to_sample_gives_zeros(sizes):
+    tensors = inputs(**sizes)
+    output, *gradients = output_and_gradients(ms_deform_attn, ((5, 4), (2, 3)), tensors)
+    assert output.shape == (tensors[0].shape[0], tensors[1].shape[1], 3 * tensors[0].shape[3])
+    assert not any(gradient.any() for gradient in gradients)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1e30, 1e30])
+def test_wild_locations_read_nothing_outside(kernels, number):
+    value, locations, weights = inputs()
+    locations[0, 0, 0, 0, 0, 0] = number
+    shapes = ((5, 4), (2, 3))
+    ours = ms_deform_attn(value, shapes, locations, weights)
+    torch.testing.assert_close(ours, plain(value, shapes, locations, weights), equal_nan=True)
+    output_and_gradients(ms_deform_attn, shapes, (value, locations, weights))
+
+
+@needs_compiled
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_same_bytes_for_any_number_of_threads(threads):
+    tensors = inputs(1, queries=33)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        four = output_and_gradients(ms_deform_attn, ((5, 4), (2, 3)), tensors)
+        torch.set_num_threads(threads)
+        others = output_and_gradients(ms_deform_attn, ((5, 4), (2, 3)), tensors)
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(four, others, strict=True))
+
+
+@needs_compiled
+def test_mixed_types_and_strides():
+    shapes = ((5, 4), (2, 3))
+    value, locations, weights = inputs()
+    wanted = plain(value.bfloat16(), shapes, locations, weights)
+    mixed = ms_deform_attn(value.bfloat16(), shapes, locations, weights.bfloat16())
+    assert mixed.dtype == torch.bfloat16
+    torch.testing.assert_close(mixed, wanted, rtol=3e-2, atol=3e-2)
+    strided = [tensor.transpose(0, 1).contiguous().transpose(0, 1) for tensor in (value, locations, weights)]
+    assert not strided[0].is_contiguous()
+    assert torch.equal(
+        ms_deform_attn(strided[0], shapes, *strided[1:]), ms_deform_attn(value, shapes, locations, weights)
+    )
+    half = ms_deform_attn(value.half(), shapes, locations, weights)
+    torch.testing.assert_close(half, plain(value.half(), shapes, locations, weights))
+
+
+# ---- what PyTorch must know
+
+
+@needs_compiled
+def test_opcheck():
+    value, locations, weights = inputs()
+    leaves = [tensor.requires_grad_() for tensor in inputs()]
+    torch.library.opcheck(_forward, (leaves[0], [5, 4, 2, 3], *leaves[1:]))
+    torch.library.opcheck(_backward, (torch.ones(2, 5, 21), value, [5, 4, 2, 3], locations, weights))
+
+
+class Module(torch.nn.Module):
+    def forward(self, value, locations, weights):
+        return ms_deform_attn(value * 2, ((5, 4), (2, 3)), locations, weights) + 1
+
+
+@needs_compiled
+def test_compiles_without_a_graph_break():
+    tensors = inputs()
+    eager = Module()(*tensors)
+    whole = torch.compile(Module(), fullgraph=True, backend="aot_eager")
+    leaves = [tensor.requires_grad_() for tensor in tensors]
+    output = whole(*leaves)
+    torch.testing.assert_close(output, eager)
+    output.sum().backward()
+    wanted = output_and_gradients(lambda v, _, l, w: Module()(v, l, w), None, inputs())
+    assert leaves[1].grad.shape == wanted[2].shape
+
+
+@needs_compiled
+@pytest.mark.parametrize("strict", [True, False])
+def test_exports_for_any_number_of_images_and_queries(strict):
+    tensors = tuple(inputs())
+    any_size = torch.export.Dim.AUTO
+    dynamic = ({0: any_size}, {0: any_size, 1: any_size}, {0: any_size, 1: any_size})
+    program = torch.export.export(Module(), tensors, strict=strict, dynamic_shapes=dynamic)
+    others = inputs(3, queries=8)
+    torch.testing.assert_close(program.module()(*others), Module()(*others))
+    names = [node.target.name() for node in program.graph.nodes if isinstance(node.target, torch._ops.OpOverload)]
+    assert "tf2::ms_deform_attn" in names
+
+
+# ---- the choice of back ends
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Back ends not chosen yet, and a place for libraries of one's own."""
+    back_ends.compiled.cache_clear()
+    yield monkeypatch
+    back_ends.compiled.cache_clear()
+
+
+def test_plain_can_be_forced(fresh):
+    fresh.setenv("TF2_OPS", "plain")
+    assert not back_ends.usable("cpu")
+
+
+def test_unknown_back_end_is_an_error(fresh):
+    fresh.setenv("TF2_OPS", "fast")
+    with pytest.raises(InputError, match="TF2_OPS=fast: known are plain, cpu and cuda"):
+        back_ends.usable("cpu")
+
+
+def test_forcing_what_is_not_built_is_an_error(fresh):
+    fresh.setenv("TF2_OPS", "cpu")
+    fresh.setattr(back_ends, "library_file", lambda device: None)
+    with pytest.raises(InputError, match="not built"):
+        back_ends.usable("cpu")
+    assert not back_ends.usable("mps")
+
+
+def test_broken_library_is_one_warning(fresh, tmp_path, capsys):
+    broken = tmp_path / "broken.so"
+    broken.write_bytes(b"no library")
+    fresh.delenv("TF2_OPS", raising=False)
+    fresh.setattr(back_ends, "library_file", lambda device: broken)
+    value, locations, weights = inputs()
+    for _ in range(2):
+        ms_deform_attn(value, ((5, 4), (2, 3)), locations, weights)
+    assert capsys.readouterr().err.count("\n") == 1
+    fresh.setenv("TF2_OPS", "cpu")
+    back_ends.compiled.cache_clear()
+    with pytest.raises(InputError, match="TF2_OPS=cpu"):
+        back_ends.usable("cpu")
+
+
+@needs_compiled
+def test_library_of_other_sources_is_not_used(fresh, capsys):
+    fresh.delenv("TF2_OPS", raising=False)
+    fresh.setattr("models.ops.functions.compiled.sources_digest", lambda: "other")
+    assert not back_ends.usable("cpu")
+    assert "other sources" in capsys.readouterr().err
+
+
+@needs_compiled
+def test_wrong_results_are_noticed(fresh, capsys):
+    fresh.delenv("TF2_OPS", raising=False)
+    fresh.setattr(back_ends, "plain", lambda *args: plain(*args) * 2)
+    assert not back_ends.usable("cpu")
+    assert "differs from plain PyTorch by 5.0e-01" in capsys.readouterr().err
+
+
+# ---- the build
+
+
+def test_without_compilers_nothing_is_built_and_nothing_fails(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("CXX", "CUDA_HOME", "CUDA_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    devices = build_operator.build(tmp_path / "tf2_ops")
+    assert all(how.startswith("not built") for how in devices.values())
+    assert json.loads((tmp_path / "tf2_ops" / "built.json").read_text())["devices"] == devices
+
+
+def test_failing_compiler_is_said(tmp_path, monkeypatch):
+    compiler = tmp_path / "c++"
+    compiler.write_text("#!/bin/sh\necho 'kernels.h:1: error: no such thing' >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    devices = build_operator.build(tmp_path / "tf2_ops")
+    assert "error: no such thing" in devices["cpu"]
+    assert sorted(path.name for path in (tmp_path / "tf2_ops").iterdir()) == ["__init__.py", "built.json"]
+
+
+def test_built_once_for_the_same_sources(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    record = tmp_path / "tf2_ops" / "built.json"
+    build_operator.build(record.parent)
+    first = record.stat().st_mtime_ns
+    build_operator.build(record.parent)
+    assert record.stat().st_mtime_ns == first
+    monkeypatch.setattr(build_operator, "sources_digest", lambda: "changed")
+    build_operator.build(record.parent)
+    assert record.stat().st_mtime_ns != first
+
+
+@pytest.mark.skipif(not build_operator._nvcc(), reason="no nvcc on this machine")
+def test_cuda_compiles_for_every_architecture(tmp_path):
+    assert build_operator._build_cuda(tmp_path).startswith("built")
+    names = (tmp_path / build_operator.library_name("cuda")).read_bytes()
+    assert all(f"sm_{number}".encode() in names for number in ("75", "80", "90"))
+
+
+def test_released_test_program():
+    environment = os.environ | {"PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "test.py"], cwd=ROOT / "models" / "ops", env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "FAILED" not in done.stdout
+    assert done.stdout.count("finite differences") >= 5
