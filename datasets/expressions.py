@@ -56,6 +56,12 @@ def read_meta_expressions(path: str | Path, exclude: str | Path | None = None) -
     return entries
 
 
+def excluded_list(path: Path) -> Path | None:
+    """The test list beside a validation list, whose videos the distributed validation list holds too (spec §4)."""
+    test_list = path.parent.parent / "test" / path.name
+    return test_list if path.parent.name == "valid" and test_list.is_file() else None
+
+
 def normalise_caption(text: str, case: str = "lower") -> str:
     """Bring a sentence to the form the network reads.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from util.errors import InputError
 from util.files import first_few
 
-from .expressions import VideoEntry, read_meta_expressions
+from .expressions import VideoEntry, excluded_list, read_meta_expressions
 from .video_source import FrameFolder
 
 
@@ -19,11 +19,9 @@ class VideoCollection:
         it, they are left out (spec §4). Raises InputError for a missing list or missing frames.
         """
         self.frames_folder = root / split / "JPEGImages"
-        lists = root / "meta_expressions"
-        self.list_file = lists / split / "meta_expressions.json"
-        test_list = lists / "test" / "meta_expressions.json"
-        exclude = test_list if split == "valid" and test_list.is_file() else None
-        self.videos = [video for video in read_meta_expressions(self.list_file, exclude) if video.expressions]
+        self.list_file = root / "meta_expressions" / split / "meta_expressions.json"
+        videos = read_meta_expressions(self.list_file, excluded_list(self.list_file))
+        self.videos = [video for video in videos if video.expressions]
         self._refuse_missing_frames()
 
     def open(self, video: VideoEntry) -> FrameFolder:

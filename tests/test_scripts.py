@@ -6,15 +6,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import test_a2d
 import test_refexp
 import test_ytvos
 from conftest import YTVOS_FRAMES, write_expressions, write_frames
+from PIL import Image
 from test_referring_evaluation import write_truth
 
 from datasets import a2d
 from opts import parse_settings
+from util.mask_io import write_label_map
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 RUNNABLE = sorted(path.name for path in SCRIPTS.glob("dist_*.sh"))
@@ -146,6 +149,17 @@ def test_davis(start, tiny, checkpoint, tmp_path):
     done(start("dist_test_davis.sh", "out", checkpoint, *tiny, "--davis_path", root))
     expected = {f"anno_{annotation}/dog/{index:05d}.png" for annotation in range(4) for index in range(4)}
     assert masks(tmp_path / "out") == expected
+    truth = root / "DAVIS" / "Annotations_unsupervised" / "480p" / "dog"
+    truth.mkdir(parents=True)
+    for index in range(4):
+        with Image.open(root / "valid" / "JPEGImages" / "dog" / f"{YTVOS_FRAMES[index]}.jpg") as frame:
+            labels = np.zeros((frame.height, frame.width), dtype=np.uint8)
+        labels[index : 9 + index, 3:9] = 1
+        write_label_map(truth / f"{index:05d}.png", labels)
+    (root / "DAVIS" / "ImageSets" / "2017").mkdir(parents=True)
+    (root / "DAVIS" / "ImageSets" / "2017" / "val.txt").write_text("dog\n")
+    done(start("dist_test_davis.sh", "out", checkpoint, *tiny, "--davis_path", root))
+    assert json.loads((tmp_path / "out" / "scores_davis.json").read_text())["task"] == "unsupervised"
 
 
 # ---- what they start, with a Python that only says how it was called
