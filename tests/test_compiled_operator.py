@@ -32,7 +32,7 @@ def inputs(batch=2, shapes=((5, 4), (2, 3)), queries=5, channels=7, dtype=torch.
 
 
 def output_and_gradients(function, shapes, tensors):
-    leaves = [tensor.detach().clone().requires_grad_() for tensor in tensors]
+    leaves = [tensor.detach().requires_grad_() for tensor in tensors]
     output = function(leaves[0], shapes, *leaves[1:])
     upstream = torch.linspace(-1, 1, output.numel(), dtype=torch.float64).view_as(output).to(output.dtype)
     return [output.detach(), *torch.autograd.grad(output, leaves, upstream)]
@@ -68,6 +68,29 @@ def test_kernels_equal_float64(kernels, dtype, tolerance, channels):
     ours = output_and_gradients(ms_deform_attn, shapes, tensors)
     assert all(tensor.dtype == dtype for tensor in ours)
     assert_near(ours, output_and_gradients(plain, shapes, exact), tolerance)
+
+
+@pytest.mark.parametrize("channels", [1, 12, 32, 71])
+def test_bfloat16_is_rounded_once(kernels, channels):
+    shapes = ((5, 4), (2, 3))
+    tensors = inputs(shapes=shapes, queries=21, channels=channels, dtype=torch.bfloat16)
+    tensors[0][0, 3] = float("nan")
+    tensors[0][1, 3] = float("inf")
+    exact = ms_deform_attn(tensors[0].float(), shapes, *(tensor.float() for tensor in tensors[1:]))
+    assert exact.isnan().any() and exact.isinf().any() and exact.isfinite().any()
+    ours = ms_deform_attn(tensors[0], shapes, *tensors[1:])
+    torch.testing.assert_close(ours, exact.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("channels", [31, 33, 64])
+def test_tensors_may_begin_at_any_element(kernels, dtype, channels):
+    shapes = ((2, 3),) * 8  # 16 samples a query: whole vectors of each kind
+    tensors = inputs(shapes=shapes, channels=channels, dtype=dtype)
+    shifted = [torch.cat((tensor.new_zeros(1), tensor.flatten()))[1:].view_as(tensor) for tensor in tensors]
+    assert all(tensor.is_contiguous() and tensor.data_ptr() % 16 for tensor in shifted)
+    ours = output_and_gradients(ms_deform_attn, shapes, shifted)
+    assert_near(ours, output_and_gradients(ms_deform_attn, shapes, tensors), 0)
 
 
 @needs_compiled

@@ -42,26 +42,22 @@ TF2_INLINE int64_t first_sample(const Problem& p, const Task& task, int64_t quer
   return ((task.image * p.queries + query) * p.heads + task.head) * p.levels * p.points;
 }
 
-// A head's values, or other rows of its channels, as packed units.
+// A head's values, or other rows of its channels: whole units, filled up with zeros.
 template <typename V>
 struct PackedRows {
-  typedef typename Unit<V>::Stored Stored;
   int64_t units, length;  // of a row
-  Stored* rows;
+  V* rows;
 
   PackedRows(Arena& arena, int64_t count, int64_t channels)
       : units((channels + Unit<V>::channels - 1) / Unit<V>::channels),
-        length(units * Unit<V>::length),
-        rows(arena.take<Stored>(count * length)) {}
+        length(units * Unit<V>::channels),
+        rows(arena.take<V>(count * length)) {}
 
-  void pack(int64_t row, const V* from, int64_t channels) {
-    Stored* to = rows + row * length;
-    for (; channels >= Unit<V>::channels; channels -= Unit<V>::channels) {
-      Unit<V>::pack(from, Unit<V>::channels, to);
-      from += Unit<V>::channels;
-      to += Unit<V>::length;
-    }
-    if (channels) Unit<V>::pack(from, int(channels), to);
+  template <typename From>
+  void pack(int64_t row, const From* from, int64_t channels) {
+    V* to = rows + row * length;
+    for (int64_t i = 0; i < channels; ++i) convert(from[i], to[i]);
+    for (int64_t i = channels; i < length; ++i) to[i] = V{};
   }
 };
 
@@ -120,19 +116,17 @@ class Samples {
   // Where a query's samples lie and what they count: `vectors` Reads, and, where there are gradients, Slopes.
   TF2_INLINE void look(const L* locations, const L* weights, Reads<T>* reads, Slopes<T>* slopes) const {
     for (int64_t v = 0; v < vectors; ++v) {
-      const int64_t first = v * N::width, here = count - first < N::width ? count - first : N::width;
-      T x[N::width], y[N::width], weight[N::width];
-      if (here < N::width)
-        for (int i = 0; i < N::width; ++i) x[i] = y[i] = weight[i] = T(0);
-      load(locations + 2 * first, weights + first, here < N::width ? int(here) : N::width, x, y, weight);
-      const Corners<N> corners = corners_of<N>(lanes<Real>(x), lanes<Real>(y), levels_[v]);
+      const int64_t first = v * N::width;
+      Real x, y, weight;
+      read(locations + 2 * first, weights + first, count - first, x, y, weight);
+      const Corners<N> corners = corners_of<N>(x, y, levels_[v]);
       for (int corner = 0; corner < 4; ++corner) {
         lanes<Int>(reads[v].offset[corner]) = starts_[v] + corners.place[corner];
-        lanes<Real>(reads[v].scale[corner]) = corners.share[corner] * lanes<Real>(weight);
+        lanes<Real>(reads[v].scale[corner]) = corners.share[corner] * weight;
       }
       if (slopes) {
         slopes[v].corners = corners;
-        slopes[v].weight = lanes<Real>(weight);
+        slopes[v].weight = weight;
       }
     }
   }
@@ -143,20 +137,25 @@ class Samples {
       const SampleGradients<N> sample =
           gradients_of<N>(slopes[v].corners, slopes[v].dot, slopes[v].weight);
       for (int64_t i = v * N::width; i < count && i < (v + 1) * N::width; ++i) {
-        narrow(sample.x[i - v * N::width], locations[2 * i]);
-        narrow(sample.y[i - v * N::width], locations[2 * i + 1]);
-        narrow(sample.weight[i - v * N::width], weights[i]);
+        convert(sample.x[i - v * N::width], locations[2 * i]);
+        convert(sample.y[i - v * N::width], locations[2 * i + 1]);
+        convert(sample.weight[i - v * N::width], weights[i]);
       }
     }
   }
 
  private:
-  static TF2_INLINE void load(const L* locations, const L* weights, int count, T* x, T* y, T* weight) {
-    for (int i = 0; i < count; ++i) {
-      x[i] = widen(locations[2 * i]);
-      y[i] = widen(locations[2 * i + 1]);
-      weight[i] = widen(weights[i]);
+  // A vector of samples; where fewer are `left`, zeros fill it.
+  static TF2_INLINE void read(const L* locations, const L* weights, int64_t left, Real& x, Real& y, Real& weight) {
+    L last_locations[2 * N::width], last_weights[N::width];
+    if (left < N::width) {
+      for (int64_t i = 0; i < 2 * N::width; ++i) last_locations[i] = i < 2 * left ? locations[i] : L{};
+      for (int64_t i = 0; i < N::width; ++i) last_weights[i] = i < left ? weights[i] : L{};
+      locations = last_locations;
+      weights = last_weights;
     }
+    load_pairs(locations, x, y);
+    load(weights, weight);
   }
 
   int64_t row_length_;
@@ -169,14 +168,13 @@ template <typename V, typename L>
 class Forward {
   typedef typename Computed<V>::type T;
   typedef typename Unit<V>::Vector Vector;
-  static constexpr int parts = Unit<V>::parts, length = Unit<V>::length;
+  static constexpr int parts = Unit<V>::parts, channels = Unit<V>::channels;
   static constexpr int block = 8;  // queries looked at together: one would wait for its own locations' arithmetic
 
  public:
   Forward(const Problem& p, Arena arena)
       : problem_(p), values_(arena, p.tokens, p.channels), samples_(arena, p, values_.length),
-        reads_(arena.take<Reads<T>>(block * samples_.vectors)),
-        sums_(arena.take<T>(values_.units * Unit<V>::channels)), bytes(arena.used()) {}
+        reads_(arena.take<Reads<T>>(block * samples_.vectors)), bytes(arena.used()) {}
 
   void run(const Task& task) {
     const Problem& p = problem_;
@@ -205,39 +203,51 @@ class Forward {
     const HeadRows output(problem_, task, problem_.queries);
     for (int64_t q = first; q < end; ++q) {
       const Reads<T>* reads = reads_ + (q - first) * samples_.vectors;
-      for (int64_t unit = 0; unit < values_.units;)
-        unit += values_.units - unit > 1 ? sum<2>(reads, unit) : sum<1>(reads, unit);
       V* out = static_cast<V*>(problem_.output) + output.at(q);
-      for (int64_t i = 0; i < problem_.channels; ++i) narrow(sums_[i], out[i]);
+      for (int64_t unit = 0; unit < values_.units;)
+        unit += values_.units - unit > 1 ? sum<2>(reads, unit, out) : sum<1>(reads, unit, out);
     }
   }
 
   // Each corner has sums of its own: additions that wait for one another would take four times as long.
   template <int units>
-  TF2_INLINE int sum(const Reads<T>* reads, int64_t first) {
+  TF2_INLINE int sum(const Reads<T>* reads, int64_t first, V* output) {
     Vector sums[4][units * parts] = {};
-    const typename Unit<V>::Stored* rows = values_.rows + first * length;
+    const V* rows = values_.rows + first * channels;
     for (int64_t left = samples_.count; left > 0; left -= Reads<T>::width, ++reads)
       for (int i = 0; i < (left < Reads<T>::width ? left : Reads<T>::width); ++i)
 #pragma GCC unroll 4
         for (int corner = 0; corner < 4; ++corner) {
-          const typename Unit<V>::Stored* row = rows + reads->offset[corner][i];
+          const V* row = rows + reads->offset[corner][i];
           const T scale = reads->scale[corner][i];
 #pragma GCC unroll 4
           for (int part = 0; part < units * parts; ++part)
-            sums[corner][part] += scale * Unit<V>::part(row + part / parts * length, part % parts);
+            sums[corner][part] += scale * Unit<V>::part(row + part / parts * channels, part % parts);
         }
-    for (int part = 0; part < units * parts; ++part)
-      lanes<Vector>(sums_ + (first * parts + part) * length) =
-          (sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part]);
+#pragma GCC unroll 2
+    for (int unit = 0; unit < units; ++unit) {
+      Vector total[parts];
+#pragma GCC unroll 2
+      for (int i = 0, part = unit * parts; i < parts; ++i, ++part)
+        total[i] = (sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part]);
+      write(total, first + unit, output);
+    }
     return units;
+  }
+
+  // Of the last unit, only the channels that there are.
+  TF2_INLINE void write(const Vector* sums, int64_t unit, V* output) {
+    const int64_t left = problem_.channels - unit * channels;
+    if (left >= channels) return Unit<V>::store(sums, output + unit * channels);
+    V last[channels];
+    Unit<V>::store(sums, last);
+    for (int64_t i = 0; i < left; ++i) output[unit * channels + i] = last[i];
   }
 
   const Problem& problem_;
   PackedRows<V> values_;
   Samples<T, L> samples_;
   Reads<T>* reads_;
-  T* sums_;
 
  public:
   const int64_t bytes;  // of scratch memory
@@ -248,7 +258,7 @@ template <typename V, typename L>
 class Backward {
   typedef typename Computed<V>::type T;
   typedef typename Unit<T>::Vector Vector;
-  static constexpr int length = Unit<T>::length;
+  static constexpr int length = Unit<T>::channels;
 
  public:
   Backward(const Problem& p, Arena arena)
@@ -260,13 +270,13 @@ class Backward {
   void run(const Task& task) {
     const Problem& p = problem_;
     const HeadRows value(p, task, p.tokens), output(p, task, p.queries);
-    for (int64_t s = 0; s < p.tokens; ++s) pack(values_, s, static_cast<const V*>(p.value) + value.at(s));
+    for (int64_t s = 0; s < p.tokens; ++s) values_.pack(s, static_cast<const V*>(p.value) + value.at(s), p.channels);
     for (int64_t i = 0; i < p.tokens * values_.length; ++i) gradients_.rows[i] = T(0);
     for (int64_t v = 0; v < samples_.vectors; ++v) slopes_[v] = Slopes<T>{};
     samples_.set_levels(p);
     for (int64_t q = 0; q < p.queries; ++q) {
       const int64_t sample = first_sample(p, task, q);
-      pack(upstream_, 0, static_cast<const V*>(p.grad_output) + output.at(q));
+      upstream_.pack(0, static_cast<const V*>(p.grad_output) + output.at(q), p.channels);
       samples_.look(static_cast<const L*>(p.locations) + 2 * sample, static_cast<const L*>(p.weights) + sample, reads_,
                     slopes_);
       for (int64_t i = 0; i < samples_.count; ++i) scatter(i / Reads<T>::width, i % Reads<T>::width);
@@ -275,17 +285,11 @@ class Backward {
     }
     for (int64_t s = 0; s < p.tokens; ++s) {
       V* to = static_cast<V*>(p.grad_value) + value.at(s);
-      for (int64_t i = 0; i < p.channels; ++i) narrow(gradients_.rows[s * gradients_.length + i], to[i]);
+      for (int64_t i = 0; i < p.channels; ++i) convert(gradients_.rows[s * gradients_.length + i], to[i]);
     }
   }
 
  private:
-  void pack(PackedRows<T>& rows, int64_t row, const V* from) {
-    T* to = rows.rows + row * rows.length;
-    for (int64_t i = 0; i < problem_.channels; ++i) to[i] = widen(from[i]);
-    for (int64_t i = problem_.channels; i < rows.length; ++i) to[i] = T(0);
-  }
-
   // The four pixels of a sample: their products with the output's gradient, and their share of that gradient.
   TF2_INLINE void scatter(int64_t v, int64_t i) {
 #pragma GCC unroll 4

@@ -20,16 +20,15 @@ template <typename T> struct UnsignedOf;
 template <> struct UnsignedOf<float> { typedef uint32_t type; };
 template <> struct UnsignedOf<double> { typedef uint64_t type; };
 
-TF2_INLINE float widen(float x) { return x; }
-TF2_INLINE double widen(double x) { return x; }
-TF2_INLINE float widen(BFloat16 x) {
+// A number of one type as one of another.
+TF2_INLINE void convert(float x, float& to) { to = x; }
+TF2_INLINE void convert(double x, double& to) { to = x; }
+TF2_INLINE void convert(BFloat16 x, BFloat16& to) { to = x; }
+TF2_INLINE void convert(BFloat16 x, float& to) {
   union { uint32_t bits; float value; } u = {uint32_t(x.bits) << 16};
-  return u.value;
+  to = u.value;
 }
-
-TF2_INLINE void narrow(float x, float& to) { to = x; }
-TF2_INLINE void narrow(double x, double& to) { to = x; }
-TF2_INLINE void narrow(float x, BFloat16& to) {
+TF2_INLINE void convert(float x, BFloat16& to) {
   union { float value; uint32_t bits; } u = {x};
   const uint32_t rounded = u.bits + 0x7fff + (u.bits >> 16 & 1);  // to nearest, ties to even
   to.bits = uint16_t((x == x ? rounded : 0x7fc00000u) >> 16);
@@ -61,6 +60,16 @@ TF2_INLINE To& lanes(From* at) { return *reinterpret_cast<To*>(at); }
 template <typename To, typename From>
 TF2_INLINE const To& lanes(const From* at) { return *reinterpret_cast<const To*>(at); }
 
+// Of the caller's memory, which may lie at any address: lanes() is for memory laid out in vectors.
+template <typename To, typename From>
+TF2_INLINE To loaded(const From* at) {
+  To all;
+  __builtin_memcpy(&all, at, sizeof(To));
+  return all;
+}
+template <typename From, typename To>
+TF2_INLINE void store(const From& all, To* at) { __builtin_memcpy(at, &all, sizeof(From)); }
+
 template <typename T, int N>
 struct Total {
   static TF2_INLINE T of(typename VectorOf<T, N>::type x) {
@@ -74,40 +83,61 @@ struct Total<T, 2> {
   static TF2_INLINE T of(typename VectorOf<T, 2>::type x) { return x[0] + x[1]; }
 };
 
-// A unit of packed channels: one vector in memory, `Vectors<T>` when computed with. Zeros fill the last one.
+// A unit of channels: one vector in memory, `parts` vectors when computed with.
 template <typename V>
 struct Unit {
-  typedef typename Computed<V>::type T;
-  typedef V Stored;
-  typedef typename Vectors<T>::Real Vector;
-  static constexpr int parts = 1, channels = Vectors<T>::width, length = channels;
+  typedef typename Vectors<V>::Real Vector;
+  static constexpr int parts = 1, channels = Vectors<V>::width;
 
-  static TF2_INLINE Vector part(const Stored* unit, int) { return lanes<Vector>(unit); }
-  static TF2_INLINE void pack(const V* from, int count, Stored* unit) {
-    for (int i = 0; i < channels; ++i) unit[i] = i < count ? from[i] : V(0);
-  }
+  static TF2_INLINE Vector part(const V* unit, int) { return loaded<Vector>(unit); }
+  static TF2_INLINE void store(const Vector* all_parts, V* unit) { TF2_NAMESPACE::store(*all_parts, unit); }
 };
 
-// Two bfloat16 in each lane: that of the unit's first half in the low bits, that of its second half in the high ones.
-// A shift and a mask make two vectors of floats of them; converting sixteen neighbours takes GCC four times as long.
+// A shift makes floats of a unit's even channels, a mask of the odd ones. Converting them in their order takes GCC four
+// times as long.
 template <>
 struct Unit<BFloat16> {
-  typedef float T;
-  typedef uint32_t Stored;
   typedef Vectors<float>::Real Vector;
   typedef typename VectorOf<uint32_t, Vectors<float>::width>::type Bits;
-  static constexpr int length = Vectors<float>::width, parts = 2, channels = 2 * length;
+  static constexpr int parts = 2, channels = 2 * Vectors<float>::width;
 
-  static TF2_INLINE Vector part(const Stored* unit, int half) {
-    const Bits bits = lanes<Bits>(unit);
-    return (Vector)(half ? bits & 0xffff0000u : bits << 16);
+  static TF2_INLINE Vector part(const BFloat16* unit, int odd) {
+    const Bits bits = loaded<Bits>(unit);
+    return (Vector)(odd ? bits & 0xffff0000u : bits << 16);
   }
-  static TF2_INLINE void pack(const BFloat16* from, int count, Stored* unit) {
-    for (int i = 0; i < length; ++i) {
-      const uint32_t low = i < count ? from[i].bits : 0, high = i + length < count ? from[i + length].bits : 0;
-      unit[i] = high << 16 | low;
-    }
+  static TF2_INLINE void store(const Vector* all_parts, BFloat16* unit) {
+    const Bits pairs = rounded(all_parts[0]) >> 16 | (rounded(all_parts[1]) & 0xffff0000u);
+    TF2_NAMESPACE::store(pairs, unit);
+  }
+
+ private:
+  // As convert() does.
+  static TF2_INLINE Bits rounded(Vector x) {
+    const Bits bits = (Bits)x, nearest = bits + 0x7fffu + (bits >> 16 & 1u), nan = Bits{} + 0x7fc00000u;
+    return x == x ? nearest : nan;
   }
 };
+
+// Loads of a vector of numbers, and of as many pairs. What went through the stack number by number would have to wait:
+// a vector cannot be read before the stores of its parts are done.
+template <typename T>
+TF2_INLINE void load(const T* from, typename Vectors<T>::Real& numbers) {
+  numbers = loaded<typename Vectors<T>::Real>(from);
+}
+template <typename T>
+TF2_INLINE void load_pairs(const T* from, typename Vectors<T>::Real& first, typename Vectors<T>::Real& second) {
+  for (int i = 0; i < Vectors<T>::width; ++i) {
+    first[i] = from[2 * i];
+    second[i] = from[2 * i + 1];
+  }
+}
+TF2_INLINE void load(const BFloat16* from, Vectors<float>::Real& numbers) {
+  typedef VectorOf<uint16_t, Vectors<float>::width>::type Halves;
+  numbers = (Vectors<float>::Real)(__builtin_convertvector(loaded<Halves>(from), Unit<BFloat16>::Bits) << 16);
+}
+TF2_INLINE void load_pairs(const BFloat16* from, Vectors<float>::Real& first, Vectors<float>::Real& second) {
+  first = Unit<BFloat16>::part(from, 0);
+  second = Unit<BFloat16>::part(from, 1);
+}
 
 }  // namespace TF2_NAMESPACE
