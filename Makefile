@@ -12,25 +12,40 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 OPERATOR := setup.py models/ops/build_operator.py $(shell find models/ops/src -type f)
 UNTRAINED := demo_output/untrained
+MODEL := pretrained_weights/tf2_mini
+TRAINED := $(wildcard $(MODEL)/config.json)
+CHECKPOINT ?= $(if $(TRAINED),$(MODEL))
 
 # Recipes read these from the environment, so that quotes in a sentence do no harm.
 export VIDEO TEXT CHECKPOINT
 
-.PHONY: help demo demo-untrained demo-own test lint clean
+.PHONY: help demo demo-trained demo-untrained demo-own test lint clean
 
 help: ## list the targets
-	@echo "make demo    segment a clip that it makes, with an untrained network, into demo_output/"
-	@echo "make demo VIDEO=clip.mp4 TEXT=\"the dog on the left\" CHECKPOINT=checkpoint.pth"
+	@echo "make demo    segment a clip that it makes into demo_output/, with $(MODEL), or"
+	@echo "             untrained where that is not there"
+	@echo "make demo VIDEO=clip.mp4 TEXT=\"the dog on the left\" [CHECKPOINT=checkpoint.pth]"
 	@echo "             segment your own clip into OUTPUT (output/demo); FLAGS=\"...\" goes to demo.py"
 	@echo "make test    run the tests; TESTS=tests/test_files.py some of them; WORKERS=N processes"
 	@echo "make lint    check style and format"
 	@echo "make clean   remove what make made, but not $(VENV) and not your results"
 	@echo "PYTHON=...   the Python that $(VENV) is made of (3.10 or newer)"
 
-demo: $(if $(VIDEO),demo-own,demo-untrained)
+demo: $(if $(VIDEO),demo-own,$(if $(TRAINED),demo-trained,demo-untrained))
 
 # One thread: for so small a network more cost time.
-demo-untrained: export OMP_NUM_THREADS = 1
+demo-trained demo-untrained: export OMP_NUM_THREADS = 1
+
+demo-trained: $(INSTALLED)
+	@rm -rf demo_output/data
+	$(RUN) -m tools.demo_synthetic --resume $(MODEL) --output demo_output
+	@echo
+	@echo "  demo_output/overview.png   a picture of all sentences"
+	@echo "  demo_output/overlay.mp4    the same as a video"
+	@echo "  demo_output/masks/         one folder a sentence, one PNG a frame"
+	@echo "  demo_output/scores.json    the scores above, against the clip's true masks"
+	@echo "Your own: make demo VIDEO=clip.mp4 TEXT=\"the dog on the left\""
+
 demo-untrained: $(INSTALLED)
 	$(RUN) -m tools.make_untrained --output $(UNTRAINED)
 	$(RUN) demo.py --video $(UNTRAINED)/clip.mp4 --resume $(UNTRAINED)/checkpoint.pth \
@@ -45,7 +60,7 @@ demo-untrained: $(INSTALLED)
 
 demo-own: $(INSTALLED)
 	@if [ -z "$$TEXT" ] || [ -z "$$CHECKPOINT" ]; then \
-		echo "error: make demo VIDEO=... also needs TEXT=\"...\" and CHECKPOINT=..." >&2; exit 2; fi
+		echo "error: make demo VIDEO=... also needs TEXT=\"...\"$(if $(TRAINED),, and CHECKPOINT=...)" >&2; exit 2; fi
 	$(RUN) demo.py --video "$$VIDEO" --text "$$TEXT" --resume "$$CHECKPOINT" --output "$(OUTPUT)" $(FLAGS)
 
 # One thread a process: several that each use all cores get in each other's way.

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from datasets.expressions import normalise_caption
 from datasets.video_source import FrameFolder, open_video
 from models.tracker import Tracker, load_tracker
-from opts import get_args_parser, settings_from
+from opts import get_args_parser, parse_flags, settings_from
 from util.errors import exit_on_input_error
 from util.files import atomic_write, make_output_folder
 from util.mask_io import read_label_map
@@ -37,9 +37,9 @@ def demo_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Segment every sentence, then draw them together."""
-    args = demo_parser().parse_args()
+    args = parse_flags(demo_parser(), arguments)
     settings = settings_from(args)
     make_output_folder(args.output)
     with open_video(args.video) as video:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from util.errors import InputError
+from util.model_folder import folder_flags, is_model_folder
 
 CLASSES = {"ytvos": 65, "davis": 78, "a2d": 1, "jhmdb": 1}  # without --binary; every other set has COCO's 91
 COCO_CLASSES = 91
+KEY_FRAME_SELECTORS = ("argmax", "consensus", "references", "restart")
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ class InferenceSettings:
     key_masks: Path | None
     key_model: Path | None
     key_candidates: int
+    key_frame_selector: str
     clip_frames: int | None
     overwrite: bool
 
@@ -182,8 +185,20 @@ def flags_in_line(line: str) -> list[str]:
 
 def parse_settings(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None) -> Settings:
     """Settings of a command line (the process's own by default); says once which flags do nothing."""
-    args = (parser or get_args_parser()).parse_args(argv)
-    return settings_from(args)
+    return settings_from(parse_flags(parser or get_args_parser(), argv))
+
+
+def parse_flags(parser: argparse.ArgumentParser, argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """A command line's flags (the process's own by default).
+
+    Where --resume or --pretrained_weights is a model folder, its config's flags are as if given before all others.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    args = parser.parse_args(argv)
+    folder = next(filter(is_model_folder, (args.resume, args.pretrained_weights)), None)
+    if folder is None:
+        return args
+    return parser.parse_args([*folder_flags(folder, [field.name for field in fields(ModelSettings)]), *argv])
 
 
 def settings_from(args: argparse.Namespace) -> Settings:
@@ -325,6 +340,8 @@ def _inference_flags(parser: argparse.ArgumentParser) -> None:
     add("--key_masks", type=Path, help="folder <video>/<expression id>/<frame>.png with the key frames' masks")
     add("--key_model", type=Path, help="checkpoint of the network that finds the key frame (such as ReferFormer)")
     add("--key_candidates", default=10, type=int, help="frames scored for the key frame, evenly spaced; 0: all")
+    how = "how key frames are chosen and used: docs/key_frames.md"
+    add("--key_frame_selector", default="argmax", choices=KEY_FRAME_SELECTORS, help=how)
     add("--clip_frames", type=int, help="frames a clip with --no_tracking; default: the whole video, for DAVIS 36")
     add("--overwrite", action="store_true", help="compute finished expressions again")
 

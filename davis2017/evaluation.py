@@ -76,7 +76,7 @@ def score_all(jobs: Sequence[SequenceJob], workers: int) -> list[list[list[Objec
         InputError: a process was killed.
     """
     order = sorted(range(len(jobs)), key=lambda number: -len(jobs[number].frames))
-    with process_map(min(workers, len(jobs))) as mapped:
+    with process_map(min(workers, len(jobs)), "davis2017.evaluation") as mapped:
         outcomes = dict(zip(order, mapped(_score, [jobs[number] for number in order]), strict=True))
     return [outcomes[number] for number in range(len(jobs))]
 

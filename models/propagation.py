@@ -3,6 +3,7 @@
 The network sees one frame at a time and one mask is kept, so memory does not grow with the video's length.
 """
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -98,11 +99,15 @@ class FrameSegmenter:
 
 
 class Propagator:
-    """Owns time and state of one sentence in one video: the last frame with everything but the object blacked out."""
+    """Owns time and state of one sentence in one video: the last frame with everything but the object blacked out.
+
+    `grounded` says whether the last step's answer was found without its reference: here never.
+    """
 
     def __init__(self, segmenter: Segmenter, text: Text, threshold: float = 0.5):
         self.segmenter, self.text, self.threshold = segmenter, text, threshold
         self.reference: np.ndarray | None = None
+        self.grounded = False
 
     def start(self, image: np.ndarray, mask: Tensor) -> None:
         """Begin at the key frame: image uint8 [H, W, 3], mask bool [H, W]."""
@@ -117,25 +122,48 @@ class Propagator:
         return result
 
 
-def propagate(propagator: Propagator, video: Video, key: KeyFrame) -> Iterator[tuple[int, FrameResult]]:
-    """All frames but the key frame, outward in both directions: (index, result), each once."""
-    for index, neighbour in outward(len(video), key.index):
-        if neighbour == key.index:
+def propagate(
+    propagator: Propagator, video: Video, key: KeyFrame, span: range | None = None
+) -> Iterator[tuple[int, FrameResult]]:
+    """All frames of `span` (default: the video) but the key frame, outward both ways: (index, result), each once.
+
+    Raises IndexError for a key frame outside.
+    """
+    span = range(len(video)) if span is None else span
+    for place, neighbour in outward(len(span), key.index - span.start):
+        if span[neighbour] == key.index:
             propagator.start(video[key.index], key.mask)
-        yield index, propagator.step(video[index])
+        yield span[place], propagator.step(video[span[place]])
+
+
+@dataclass(frozen=True)
+class Grounder:
+    """Finds the sentence's object in single frames of a video, without tracking: how key frames are found."""
+
+    segmenter: Segmenter
+    text: Text
+    video: Video
+    threshold: float = 0.5
+
+    def segment(self, image: np.ndarray) -> FrameResult:
+        """One image, RGB uint8 [H, W, 3], by itself."""
+        return self.segmenter.segment(image, self.text)
+
+    def key_frame(self, index: int) -> KeyFrame:
+        """Frame `index` with its own mask."""
+        result = self.segment(self.video[index])
+        return KeyFrame(index, result.probability > self.threshold, result)
+
+    def best(self, candidates: Sequence[int], count: int = 1) -> list[KeyFrame]:
+        """The `count` candidates of the highest scores, best first, the earlier of equals; keeps no other's mask."""
+        return heapq.nlargest(count, map(self.key_frame, candidates), key=lambda key: key.result.score)
 
 
 def find_key_frame(
     segmenter: Segmenter, text: Text, video: Video, candidates: Sequence[int], threshold: float = 0.5
 ) -> KeyFrame:
     """The candidate frame of the highest score, segmented without tracking; the earliest of equals."""
-    best = None
-    for index in candidates:
-        result = segmenter.segment(video[index], text)
-        if best is None or result.score > best[1].score:
-            best = (index, result)
-    index, result = best
-    return KeyFrame(index, result.probability > threshold, result)
+    return Grounder(segmenter, text, video, threshold).best(candidates)[0]
 
 
 def spread_candidates(length: int, count: int) -> list[int]:

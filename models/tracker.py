@@ -12,16 +12,20 @@ from opts import InferenceSettings, Settings
 from util.checkpoint import load_weights, read_checkpoint
 from util.distributed import pick_device
 from util.errors import InputError
+from util.model_folder import is_model_folder, own_text_encoder
 from util.run_record import recorded_model
 
 from . import network_from
+from .key_frames import selector_of
+from .key_frames_references import nearest_frames
+from .key_frames_restart import RestartingPropagator
 from .propagation import (
     FrameResult,
     FrameSegmenter,
+    Grounder,
     KeyFrame,
     Propagator,
     Video,
-    find_key_frame,
     propagate,
     spread_candidates,
 )
@@ -30,7 +34,10 @@ from .tf2 import TF2
 
 @dataclass(frozen=True)
 class TrackedFrame:
-    """One frame's answer: its index, the object's probability [H, W], and the network's result where it was asked."""
+    """One frame's answer: its index, the object's probability [H, W], and the network's result where it was asked.
+
+    is_key: the mask was not tracked, but given, or found in the frame alone.
+    """
 
     index: int
     probability: Tensor
@@ -60,28 +67,39 @@ class Tracker:
             segmenter.network.tokenizer.ids(caption)
 
     def track(self, video: Video, caption: str, given: KeyChoice | None = None) -> Iterator[TrackedFrame]:
-        """Every frame once, as it is done: the key frame first, then outward; without tracking from first to last."""
+        """Every frame once, as it is done: the best key frame first, then outward from it.
+
+        Other key frames follow in the same way. Without tracking, from first to last.
+        """
         if not self.tracking:
             yield from self._segment_clips(video, caption)
             return
-        key = self._key_frame(video, caption, given or KeyChoice())
-        probability = key.result.probability if key.result else key.mask.float()
-        yield TrackedFrame(key.index, probability, key.result, is_key=True)
-        text = self.segmenter.encode_text(caption)
-        propagator = Propagator(self.segmenter, text, self.settings.threshold)
-        for index, result in propagate(propagator, video, key):
-            yield TrackedFrame(index, result.probability, result)
+        grounder, propagator = self._prepare(video, caption)
+        keys = self._start_points(grounder, propagator, given or KeyChoice())
+        nearest = nearest_frames(len(video), [key.index for key in keys])
+        for key in keys:
+            probability = key.result.probability if key.result else key.mask.float()
+            yield TrackedFrame(key.index, probability, key.result, is_key=True)
+            for index, result in propagate(propagator, video, key, nearest[key.index]):
+                yield TrackedFrame(index, result.probability, result, propagator.grounded)
 
-    def _key_frame(self, video: Video, caption: str, given: KeyChoice) -> KeyFrame:
-        """The best candidate; a given mask takes the place of the network's own."""
-        candidates = given.candidates or spread_candidates(len(video), self.settings.key_candidates)
+    def _prepare(self, video: Video, caption: str) -> tuple[Grounder, Propagator]:
+        """Who finds the sentence's object in single frames, and who carries it from frame to frame."""
+        threshold, text = self.settings.threshold, self.segmenter.encode_text(caption)
+        key_text = text if self.key_segmenter is self.segmenter else self.key_segmenter.encode_text(caption)
+        grounder = Grounder(self.key_segmenter, key_text, video, threshold)
+        if self.settings.key_frame_selector == "restart":
+            return grounder, RestartingPropagator(self.segmenter, text, threshold, grounder.segment)
+        return grounder, Propagator(self.segmenter, text, threshold)
+
+    def _start_points(self, grounder: Grounder, propagator: Propagator, given: KeyChoice) -> list[KeyFrame]:
+        """The selector's choice, the best first; a given mask takes the place of the network's own."""
+        candidates = given.candidates or spread_candidates(len(grounder.video), self.settings.key_candidates)
         if len(candidates) > 1 or candidates[0] not in given.masks:
-            text = self.key_segmenter.encode_text(caption)
-            key = find_key_frame(self.key_segmenter, text, video, candidates, self.settings.threshold)
+            keys = selector_of(self.settings.key_frame_selector, propagator).start_points(grounder, candidates)
         else:
-            key = KeyFrame(candidates[0], torch.empty(0))
-        mask = given.mask(key.index, video[key.index].shape[:2])
-        return key if mask is None else KeyFrame(key.index, torch.from_numpy(mask))
+            keys = [KeyFrame(candidates[0], torch.empty(0))]
+        return [_with_given_mask(key, given, grounder.video) for key in keys]
 
     def _segment_clips(self, video: Video, caption: str) -> Iterator[TrackedFrame]:
         """ReferFormer: the query is chosen per clip (spec §4)."""
@@ -93,6 +111,11 @@ class Tracker:
                 yield TrackedFrame(start + offset, result.probability, result)
 
 
+def _with_given_mask(key: KeyFrame, given: KeyChoice, video: Video) -> KeyFrame:
+    mask = given.mask(key.index, video[key.index].shape[:2])
+    return key if mask is None else KeyFrame(key.index, torch.from_numpy(mask))
+
+
 def load_tracker(settings: Settings, local_rank: int = 0, *, recorded: bool = False) -> Tracker:
     """The tracker of a run: `--resume`, and `--key_model` where it is given.
 
@@ -100,12 +123,14 @@ def load_tracker(settings: Settings, local_rank: int = 0, *, recorded: bool = Fa
     Raises InputError where a checkpoint is missing, broken, or does not fit.
     """
     if not settings.run.resume:
-        raise InputError("no checkpoint: give --resume FILE")
+        raise InputError("no checkpoint: give --resume FILE, or a model folder")
     device = pick_device(settings.run.device, local_rank)
     network = _load(settings, settings.run.resume, recorded=recorded).to(device)
-    key_network = None
-    if settings.inference.key_model:
-        key_network = _load(settings, settings.inference.key_model, recorded=True).to(device)
+    key_network, key_model = None, settings.inference.key_model
+    if key_model:
+        encoder = own_text_encoder(key_model) if is_model_folder(key_model) else settings.model.text_encoder
+        own = replace(settings, model=replace(settings.model, text_encoder=encoder))
+        key_network = _load(own, key_model, recorded=True).to(device)
     return Tracker(network, settings.inference, key_network)
 
 

@@ -27,7 +27,7 @@ case $arguments in
     *WEIGHTS) [ -n "$WEIGHTS" ] || usage ;;
     *) [ -z "$WEIGHTS" ] || usage ;;
 esac
-if [ -n "$WEIGHTS" ] && [ ! -f "$WEIGHTS" ]; then
+if [ -n "$WEIGHTS" ] && [ ! -e "$WEIGHTS" ]; then
     echo "error: $WEIGHTS: no such file; give the weights to start from" >&2
     exit 2
 fi

@@ -10,7 +10,9 @@ from conftest import YTVOS_FRAMES, YTVOS_SIZE, write_frames
 from PIL import Image
 
 from demo import main
+from tools import demo_synthetic, evaluate, pack_model
 from tools.make_untrained import make_clip
+from util.mask_io import read_label_map
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SENTENCES = ("The red ball!", "a small green square")
@@ -100,6 +102,43 @@ def test_one_image(run, output, folder):
     assert outcome.code == 0, outcome.err
     assert len(frames_of(output / "overlay.mp4")) == 1
     assert [path.name for path in (output / "masks" / NAMES[0]).iterdir()] == ["00000.png"]
+
+
+# ---- a model folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, checkpoint, text_encoder):
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    flags = ("--resume", checkpoint, "--text_encoder", text_encoder, "--output", folder, "--short_side", "64")
+    pack_model.main([str(flag) for flag in flags])
+    return folder
+
+
+def test_a_model_folder_needs_no_other_flag(program, model, output, folder):
+    outcome = program(main, "--video", folder, "--text", SENTENCES[0], "--output", output, "--resume", model)
+    assert outcome.code == 0, outcome.err
+    assert len(list((output / "masks" / NAMES[0]).iterdir())) == len(YTVOS_FRAMES)
+
+
+def test_the_made_clip_is_scored(program, model, output, monkeypatch):
+    """Its sentences name two objects, and tools/evaluate.py finds the score that is printed."""
+    monkeypatch.setattr(demo_synthetic, "FRAMES", 8)
+    for _ in range(2):  # the second run finds the clip there
+        outcome = program(demo_synthetic.main, "--resume", model, "--output", output, "--device", "cpu")
+        assert outcome.code == 0, outcome.err
+    clip = demo_synthetic.make_clip(output / "data")
+    assert len({expression.obj_id for expression in clip.expressions}) == 2
+    results = ("--results", output / "results", "--split", "test", "--workers", "1", "--json", output / "again.json")
+    assert program(evaluate.main, "--dataset", "ytvos", "--ground_truth", output / "data", *results).code == 0
+    printed, again = (json.loads((output / name).read_text()) for name in ("scores.json", "again.json"))
+    assert printed["overall"] == again["overall"]
+    assert f"{printed['overall']['J&F']:.4f}" in outcome.out
+    for number, expression in enumerate(clip.expressions):
+        (drawn,) = (output / "masks").glob(f"{number}-*")
+        scored = output / "results" / clip.video.name / expression.id
+        frames = clip.video.frames
+        assert all((read_label_map(drawn / f"{f}.png") == read_label_map(scored / f"{f}.png")).all() for f in frames)
 
 
 # ---- bad input

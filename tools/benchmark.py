@@ -8,9 +8,8 @@ import importlib
 import json
 import platform
 import sys
+from importlib.metadata import version
 from pathlib import Path
-
-import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, Python looks beside the script only
 
@@ -25,7 +24,7 @@ def main() -> None:
     """Measure, print, and write the figures."""
     args = get_args_parser().parse_args()
     bench = importlib.import_module(f"tools.bench.{args.what}")
-    figures = bench.measure(args) | {"torch": torch.__version__, "machine": platform.processor() or platform.machine()}
+    figures = bench.measure(args) | {"torch": version("torch"), "machine": platform.processor() or platform.machine()}
     text = json.dumps(figures, indent=1)
     print(text)
     if args.json:

@@ -4,7 +4,7 @@ python -m tools.make_untrained --output DIR
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,20 +41,26 @@ def make_checkpoint(path: Path, text_encoder: Path, flags: Sequence[str] = SMALL
 
 
 def make_clip(path: Path, frames: int = 24, size: tuple[int, int] = (180, 320)) -> None:
-    """An mp4 of things that move over a textured ground: what SENTENCES name."""
+    """An mp4 of `clip_images`."""
+    with VideoWriter(path, fps=12) as movie:
+        for image in clip_images(frames, size):
+            movie.write(image)
+
+
+def clip_images(frames: int, size: tuple[int, int] = (180, 320)) -> Iterator[np.ndarray]:
+    """Things that move over a textured ground, what SENTENCES name: RGB uint8 [H, W, 3] of `size` (H, W)."""
     height, width = size
     noise = np.random.default_rng(0).integers(90, 150, (height // 10, width // 10, 1), dtype=np.uint8)
     ground = cv2.resize(noise.repeat(3, axis=2), (width, height), interpolation=cv2.INTER_CUBIC)
-    with VideoWriter(path, fps=12) as movie:
-        for t in np.linspace(0, 1, frames):
-            image = ground.copy()
-            falling = (int(width * (0.5 + 0.1 * t)), int(height * (0.15 + 0.7 * t)))
-            rolling = (int(width * (0.1 + 0.8 * t)), int(height * 0.6))
-            corner = (width // 12, height // 2)
-            cv2.circle(image, falling, height // 7, (40, 80, 220), -1)
-            cv2.rectangle(image, corner, (corner[0] + height // 4, corner[1] + height // 4), (60, 180, 75), -1)
-            cv2.circle(image, rolling, height // 6, (215, 50, 40), -1)
-            movie.write(image)
+    for t in np.linspace(0, 1, frames):
+        image = ground.copy()
+        falling = (int(width * (0.5 + 0.1 * t)), int(height * (0.15 + 0.7 * t)))
+        rolling = (int(width * (0.1 + 0.8 * t)), int(height * 0.6))
+        corner = (width // 12, height // 2)
+        cv2.circle(image, falling, height // 7, (40, 80, 220), -1)
+        cv2.rectangle(image, corner, (corner[0] + height // 4, corner[1] + height // 4), (60, 180, 75), -1)
+        cv2.circle(image, rolling, height // 6, (215, 50, 40), -1)
+        yield image
 
 
 def main() -> int:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from util.errors import InputError
 from util.files import atomic_write, first_few
+from util.model_folder import WEIGHTS, ModelConfig, is_model_folder
 
 # The one class beyond torch's own list that released files need: `args`. (The scheduler's Counter is on that list.)
 SAFE_CLASSES = (Namespace,)
@@ -72,16 +73,19 @@ class LoadReport:
 
 
 def read_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
-    """Read a `.pth` (zip or legacy pickle) or `.safetensors` file to the CPU; nothing in it is run.
+    """Read a `.pth` (zip or legacy pickle), a `.safetensors` file or a model folder to the CPU; nothing in it is run.
 
     The result always has "model", name -> tensor: from the file's "model" or "state_dict", or the whole file where it
-    is a bare state dict. What else the file holds (optimizer, epoch, args, ...) stays beside it.
+    is a bare state dict. What else the file holds (optimizer, epoch, args, ...) stays beside it. A model folder's
+    "args" are its network's make-up.
 
     Raises:
         InputError: no such file, a folder, empty, cut off, no checkpoint, or a pickle that wants more than tensors
             and plain values.
     """
     path = Path(path)
+    if is_model_folder(path):
+        return read_checkpoint(path / WEIGHTS) | {"args": ModelConfig.read(path).model}
     _refuse_no_file(path)
     content = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     return _with_model(content, str(path))
@@ -93,7 +97,7 @@ def _refuse_no_file(path: Path) -> None:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}; give the path of a .pth or .safetensors file") from error
     if path.is_dir():
-        raise InputError(f"{path} is a folder; give the path of a .pth or .safetensors file in it")
+        raise InputError(f"{path} is a folder, but no model's; give the path of a .pth or .safetensors file in it")
     if size == 0:
         raise InputError(f"{path} is empty; fetch it again")
 

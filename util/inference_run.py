@@ -17,6 +17,7 @@ from opts import Settings
 from util.errors import InputError, OutputError
 from util.files import make_output_folder
 from util.launch import run_sharded
+from util.model_folder import is_model_folder
 
 
 @dataclass(frozen=True)
@@ -46,8 +47,9 @@ class InferenceRun:
     @classmethod
     def prepare(cls, settings: Settings, root: Path) -> "InferenceRun":
         """Everything that can be known to fail fails here. Raises InputError."""
-        if not Path(settings.run.resume).is_file():
-            raise InputError(f"{settings.run.resume or 'no checkpoint'}: give --resume the file of a trained network")
+        resume = settings.run.resume
+        if not (Path(resume).is_file() or is_model_folder(resume)):
+            raise InputError(f"{resume or 'no checkpoint'}: give --resume the file or folder of a trained network")
         inference = settings.inference
         run = cls(
             settings,

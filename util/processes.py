@@ -14,8 +14,10 @@ from util.errors import InputError
 
 
 @contextmanager
-def process_map(workers: int) -> Iterator[Callable]:
+def process_map(workers: int, module: str) -> Iterator[Callable]:
     """A `map` that keeps the order; one worker is this process. Functions and items must be picklable.
+
+    `module` has the functions: it is imported once for all processes, those of later maps too.
 
     Raises InputError where a process was killed.
     """
@@ -24,8 +26,11 @@ def process_map(workers: int) -> Iterator[Callable]:
         yield map
         return
     # No fork of this process: locks that its threads hold (OpenCV's, OpenMP's) would stay locked in the child for ever.
-    server = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    with ProcessPoolExecutor(workers, multiprocessing.get_context(server), _start) as pool:
+    context = multiprocessing.get_context("spawn")
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["__main__", module])
+    with ProcessPoolExecutor(workers, context, _start) as pool:
         try:
             yield pool.map
         except BrokenProcessPool:

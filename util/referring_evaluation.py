@@ -105,6 +105,7 @@ def table(scores: ReferringScores) -> str:
 def _report_inert(settings: Settings) -> None:
     """One line for flags that were given and are of use to other data sets alone."""
     given = [f"--{name}" for name in WHOLE_VIDEOS if getattr(settings.inference, name)]
+    given += ["--key_frame_selector"] * (settings.inference.key_frame_selector != "argmax")
     if given and rank() == 0:
         print(f"note: no effect: {', '.join(given)}: for sets of whole videos", file=sys.stderr)
     if (settings.run.ngpu or 1) > 1 and world_size() == 1:

@@ -66,7 +66,8 @@ class ResultWriter:
         mask = (frame.probability > self.threshold).cpu().numpy()
         write_mask(self.masks / f"{name}.png", mask)
         self.scores[name] = frame.score
-        self.key_frame = name if frame.is_key else self.key_frame
+        if frame.is_key and self.key_frame is None:  # the best one comes first
+            self.key_frame = name
         if self.images is not None:
             Image.fromarray(picture(image, mask, frame)).save(self.images / f"{name}.png")
 

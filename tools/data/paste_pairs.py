@@ -55,7 +55,10 @@ def paste_pairs(args: argparse.Namespace) -> None:
     workshop = Workshop(args.input / args.split, target, args.size, args.max_frames)
     twins = round(args.pairs * args.twins)
     made, failures = {}, Counter()
-    with process_map(args.workers) as mapped, tqdm(total=args.pairs, unit="clip", disable=None) as bar:
+    with (
+        process_map(args.workers, Workshop.__module__) as mapped,
+        tqdm(total=args.pairs, unit="clip", disable=None) as bar,
+    ):
         for plans, wanted in (
             (pair_plans(subjects, args.seed), args.pairs - twins),
             (twin_plans(subjects, args.seed), twins),

@@ -112,7 +112,7 @@ class Scored:
     def page(self) -> Page:
         """Tables and tracks; the frames' scores are computed for it, because the report's figures are means."""
         sequences = {name: self.sequence(name) for name in self.report.sequences}
-        with process_map(min(self.request.workers, len(sequences))) as mapped:
+        with process_map(min(self.request.workers, len(sequences)), __name__) as mapped:
             tracks = list(mapped(tracks_of, sequences.values()))
         return Page(
             title=f"J&F {self.means()['overall'].as_dict()['J&F-Mean']:.4f}: {self.request.results}",

@@ -27,7 +27,7 @@ def evaluate(request: Request) -> Evaluation:
     left_out = LeftOut(request.results, len(truth.expressions), request.partial)
     left_out.add((key, f"{'/'.join(key)}: {why}") for key, why in truth.unknown.items())
     jobs = scorable_jobs(truth, request.results, left_out)
-    with process_map(min(request.workers, len(jobs))) as mapped:
+    with process_map(min(request.workers, len(jobs)), score_video.__module__) as mapped:
         scored = tqdm(mapped(partial(score_video, request.results), jobs), total=len(jobs), unit="video", disable=None)
         videos = tuple(zip(jobs, scored, strict=True))
     for job, scores in videos:

@@ -90,7 +90,7 @@ def make_set(plan: Plan, workers: int = 1) -> None:
         InputError: the folder holds something else, cannot be written, or no sentence fits so small a video.
     """
     _claim(plan)
-    with process_map(workers) as run:
+    with process_map(workers, __name__) as run:
         for split, count in plan.videos.items():
             work = partial(make_video, plan, split)
             entries = list(tqdm(run(work, range(count)), desc=split, total=count, unit="video", disable=None))
