@@ -2,7 +2,6 @@
 
 import math
 from functools import partial
-from multiprocessing import Pool
 from pathlib import Path
 
 import cv2
@@ -10,12 +9,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from util.mask_io import read_label_map
+from util.processes import process_map
 
 
 def plain_scores(truth: Path, results: Path, names: list[str], processes: int) -> float:
     """Mean (J + F) / 2 of the task unsupervised, over the objects of the sequences `names`."""
-    with Pool(processes, cv2.setNumThreads, (1,)) as pool:
-        scores = pool.map(partial(plain_sequence, truth, results), names, chunksize=1)
+    with process_map(processes, __name__) as mapped:
+        scores = list(mapped(partial(plain_sequence, truth, results), names))
     return float(np.mean([score for objects in scores for score in objects]))
 
 
