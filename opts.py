@@ -31,6 +31,7 @@ class ModelSettings:
     text_pretrained: bool
     freeze_text_encoder: bool
     with_box_refine: bool
+    mid_reference: bool
     num_feature_levels: int
     enc_layers: int
     dec_layers: int
@@ -208,6 +209,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise InputError("--two_stage is not part of TF²: leave it out")
     if args.hidden_dim % args.nheads or args.hidden_dim % 32:
         raise InputError(f"--hidden_dim {args.hidden_dim} must be a multiple of 32 and of --nheads {args.nheads}")
+    if args.mid_reference and not args.with_box_refine:
+        raise InputError("--mid_reference refines boxes: it needs --with_box_refine")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
     checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched
@@ -248,6 +251,7 @@ def _model_flags(parser: argparse.ArgumentParser) -> None:
     add("--text_encoder_pretrained", choices=["random"], help="random: take its config and tokenizer alone")
     add("--freeze_text_encoder", action="store_true", help="do not train the text encoder")
     add("--with_box_refine", action="store_true", help="refine reference points layer by layer (all published runs)")
+    add("--mid_reference", action="store_true", help="and once more between the two memories, as in the paper's figure")
     add("--num_feature_levels", default=4, type=int, help="levels of the deformable attention")
     add("--enc_layers", default=4, type=int, help="encoder layers")
     add("--dec_layers", default=4, type=int, help="decoder layers")

@@ -35,7 +35,8 @@ class DeformableTransformer(nn.Module):
             [
                 DeformableDecoderLayer(width, heads, attention(settings.dec_n_points), feedforward, dropout)
                 for _ in range(settings.dec_layers)
-            ]
+            ],
+            mid_reference=settings.mid_reference,
         )
         self.reference_points = nn.Linear(width, 2)
         self.reset_parameters()
