@@ -9,7 +9,7 @@ import numpy as np
 from .silhouettes import Facts
 
 PRESENT, ABSENT = 0.6, 0.02  # share of a thing's box that is in the picture
-EARLY = LATE = 0.25  # share of the frames at either end
+LATE = 0.25  # share of the frames, at the end
 
 
 def verdict(yes: np.ndarray, no: np.ndarray) -> np.ndarray:
