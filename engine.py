@@ -18,13 +18,13 @@ from datasets.sample import ClipBatch, collate
 from datasets.workers import one_thread
 from models.criterion import Criterion
 from models.tf2 import TF2
-from opts import Settings
 from util.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from util.distributed import mean_over_workers, rank, world_size
 from util.errors import InputError
 from util.journal import Journal, Progress
 from util.optimiser import build_optimiser, build_schedule
 from util.run_record import flat
+from util.settings import Settings
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 AfterEpoch = Callable[[TF2], dict[str, float]]

@@ -14,11 +14,12 @@ from tqdm import tqdm
 from datasets.expressions import VideoEntry
 from models.postprocessors import merge_objects
 from models.tracker import Tracker
-from opts import Settings, parse_settings
+from opts import parse_settings
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_folder, atomic_write
 from util.inference_run import InferenceRun, Job
 from util.mask_io import write_label_map
+from util.settings import Settings
 
 ANNOTATIONS = 4  # two annotators, each by the first frame and by the full video
 OBJECTS = ".objects"  # where objects wait for the others of their video

@@ -13,7 +13,7 @@ import torch
 from datasets import build_dataset
 from engine import Trainer
 from models import build_model
-from opts import Settings, parse_settings
+from opts import parse_settings
 from util.checkpoint import load_weights
 from util.distributed import joined_processes, pick_device, rank
 from util.errors import exit_on_input_error
@@ -21,6 +21,7 @@ from util.files import make_output_folder
 from util.memory import return_freed_memory
 from util.referring_evaluation import evaluation_in_training, run_evaluation
 from util.run_record import write_run_record
+from util.settings import Settings
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """The data sets: from files on disk to batches for the network (spec §3, §5)."""
 
-from opts import Settings
 from util.errors import InputError
+from util.settings import Settings
 
 from . import davis, refexp, ytvos
 from .a2d import A2DDataset

@@ -1,6 +1,6 @@
 """The network and everything that training and inference need of it."""
 
-from opts import ModelSettings, Settings
+from util.settings import ModelSettings, Settings
 
 from .backbone import build_backbone
 from .criterion import Criterion

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from opts import LossSettings
 from util.distributed import mean_over_workers
+from util.settings import LossSettings
 from util.structures import LayerOutput, NetworkOutput, Target
 
 from .losses import box_l1, dice, focal, giou

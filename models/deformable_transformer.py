@@ -4,7 +4,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
-from opts import ModelSettings
+from util.settings import ModelSettings
 from util.structures import Level, Memory, Text, per_frame
 
 from .deformable_decoder import DeformableDecoder, DeformableDecoderLayer

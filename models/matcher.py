@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from opts import LossSettings
+from util.settings import LossSettings
 from util.structures import LayerOutput
 
 from .losses import box_l1, dice, focal, focal_class_cost, giou

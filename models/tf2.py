@@ -10,7 +10,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from opts import ModelSettings
+from util.settings import ModelSettings
 from util.structures import (
     Clips,
     LayerOutput,

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from datasets.key_frames import KeyChoice
-from opts import InferenceSettings, Settings
 from util.checkpoint import load_weights, read_checkpoint
 from util.distributed import pick_device
 from util.errors import InputError
 from util.model_folder import is_model_folder, own_text_encoder
 from util.run_record import recorded_model
+from util.settings import InferenceSettings, Settings
 
 from . import network_from
 from .key_frames import selector_of

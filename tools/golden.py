@@ -19,8 +19,9 @@ from torch import Tensor
 from models import build_model
 from models.criterion import Criterion
 from models.tf2 import TF2
-from opts import Settings, parse_settings
+from opts import parse_settings
 from util.checkpoint import load_weights
+from util.settings import Settings
 from util.structures import Clips, Target, Tokens
 
 TEXT_CONFIGS = {

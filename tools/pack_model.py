@@ -28,13 +28,14 @@ from models import network_from
 from models.propagation import FrameSegmenter
 from models.tf2 import TF2
 from models.tracker import load_tracker
-from opts import Settings, get_args_parser, parse_settings
+from opts import get_args_parser, parse_settings
 from tools.make_untrained import SENTENCES, clip_images
 from util.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_folder, first_few
 from util.model_folder import CARD, INFERENCE, WEIGHTS, ModelConfig, is_model_folder
 from util.run_record import ARCHITECTURE, recorded_model
+from util.settings import Settings
 
 MOST_BYTES = 40_000_000
 # What half precision may change, as a share of a mask's pixels.

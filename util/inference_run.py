@@ -13,11 +13,11 @@ from datasets.key_frames import KeyFrameFiles
 from datasets.ytvos_videos import VideoCollection
 from models.text_encoder import CaptionTokenizer
 from models.tracker import TrackedFrame, Tracker, load_tracker
-from opts import Settings
 from util.errors import InputError, OutputError
 from util.files import make_output_folder
 from util.launch import run_sharded
 from util.model_folder import is_model_folder
+from util.settings import Settings
 
 
 @dataclass(frozen=True)

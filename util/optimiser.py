@@ -7,7 +7,7 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
-from opts import OptimiserSettings
+from util.settings import OptimiserSettings
 
 
 def build_optimiser(model: nn.Module, settings: OptimiserSettings, fused: bool = False) -> AdamW:

@@ -14,12 +14,13 @@ import torch.distributed as dist
 from datasets import a2d, build_dataset, jhmdb, refexp
 from models.tf2 import TF2
 from models.tracker import load_tracker
-from opts import Settings, get_args_parser, parse_settings
+from opts import get_args_parser, parse_settings
 from util.distributed import joined_processes, rank, world_size
 from util.errors import InputError
 from util.files import atomic_write, first_few, make_output_folder
 from util.referring_metrics import GroundTruth, ImageId, ReferringScores, read_ground_truth, referring_scores
 from util.referring_predictions import SingleFrameSet, predict
+from util.settings import Settings
 
 WHOLE_VIDEOS = ("visualize", "key_frames", "key_masks", "clip_frames", "overwrite")  # flags of other data sets
 

@@ -15,10 +15,10 @@ from datasets.sample import RawClip
 from datasets.workers import one_thread
 from models.annotated_frame import AllQueries, AnnotatedFrameSegmenter, AnnotatedFrameTracker
 from models.tf2 import TF2
-from opts import Settings
 from util.coco_rle import encoded_masks
 from util.errors import InputError
 from util.referring_metrics import ImageId
+from util.settings import Settings
 
 SingleFrameSet = A2DDataset | JHMDBDataset | RefExpDataset
 Prediction = dict[str, Any]  # {"image_id", "category_id": 1, "segmentation": RLE with text counts, "score"}

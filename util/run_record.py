@@ -10,8 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from opts import ModelSettings, Settings
 from util.files import atomic_write
+from util.settings import ModelSettings, Settings
 
 PACKAGES = ("torch", "torchvision", "transformers", "timm", "numpy", "opencv-python-headless")
 
