@@ -41,11 +41,19 @@ class Trainer:
         self.network = model.to(device)
         rates = settings.optimiser
         self.plan = BatchPlan(
-            len(dataset), rates.batch_size, rates.accumulate, rates.epochs, settings.run.seed, rank(), world_size()
+            length=len(dataset),
+            batch_size=rates.batch_size,
+            accumulate=rates.accumulate,
+            epochs=rates.epochs,
+            seed=settings.run.seed,
+            rank=rank(),
+            world=world_size(),
+            epoch_clips=settings.data.epoch_clips,
         )
         if self.plan.steps_per_epoch == 0:
             raise InputError(
-                f"{len(dataset)} samples do not fill one step of {self.plan.clips_per_step} clips: lower --batch_size"
+                f"an epoch of {settings.data.epoch_clips or len(dataset)} samples does not fill one step of "
+                f"{self.plan.clips_per_step} clips: lower --batch_size"
             )
         self.step = settings.run.start_epoch * self.plan.steps_per_epoch
         self.optimiser = build_optimiser(self.network, rates, fused=device.type == "cuda")
@@ -132,10 +140,9 @@ class Trainer:
         rates = self.settings.optimiser
         dtype = AMP_TYPES.get(rates.amp)
         with torch.autocast(self.device.type, dtype) if dtype else nullcontext():
-            keep = torch.rand(batch.clips.batch, device=self.device) >= rates.reference_dropout
-            output = self.parallel(
-                batch.clips, batch.captions, batch.reference, batch.annotated, keep if rates.reference_dropout else None
-            )
+            # A whole batch goes without its references, so that nothing is computed of them.
+            alone = rates.reference_dropout > 0 and float(torch.rand(())) < rates.reference_dropout
+            output = self.parallel(batch.clips, batch.captions, None if alone else batch.reference, batch.annotated)
         if not all(t.isfinite().all() for t in (output.last.logits, output.last.boxes, output.last.masks)):
             self._stop_not_finite(original, "prediction")
         losses = self.criterion(output, batch.targets)

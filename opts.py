@@ -11,6 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from datasets.transforms import VIDEO_SHORT_SIDES
 from util.errors import InputError
 from util.model_folder import folder_flags, is_model_folder
 from util.settings import (
@@ -127,6 +128,7 @@ def _model_flags(parser: argparse.ArgumentParser) -> None:
     add("--dim_feedforward", default=2048, type=int, help="width of the FFNs")
     add("--hidden_dim", default=256, type=int, help="width of the network")
     add("--dropout", default=0.1, type=float, help="dropout in encoder and decoder")
+    add("--pixel_dropout", default=0.1, type=float, help="dropout in the pixel decoder")
     add("--nheads", default=8, type=int, help="attention heads")
     add("--num_queries", default=5, type=int, help="queries a frame")
     add("--dec_n_points", default=4, type=int, help="points of the decoder's deformable attention")
@@ -169,7 +171,7 @@ def _optimiser_flags(parser: argparse.ArgumentParser) -> None:
     add("--accumulate", default=1, type=int, help="batches whose gradients make one step")
     add("--amp", default="none", choices=["none", "bf16", "fp16"], help="mixed precision")
     add("--ema", default=0.0, type=float, help="decay of an average of the weights, such as 0.999; 0: none")
-    add("--reference_dropout", default=0.0, type=float, help="share of clips trained without their reference")
+    add("--reference_dropout", default=0.0, type=float, help="share of batches trained without references")
 
 
 def _data_flags(parser: argparse.ArgumentParser) -> None:
@@ -183,8 +185,16 @@ def _data_flags(parser: argparse.ArgumentParser) -> None:
     add("--davis_path", default=Path("data/ref-davis"), type=Path, help="Ref-DAVIS17 as the converter writes it")
     add("--a2d_path", default=Path("data/a2d_sentences"), type=Path, help="A2D-Sentences")
     add("--jhmdb_path", default=Path("data/jhmdb_sentences"), type=Path, help="JHMDB-Sentences")
+    add("--epoch_clips", default=0, type=int, help="clips of an epoch, drawn anew for each; 0: all")
     add("--num_frames", default=5, type=int, help="frames a clip")
     add("--max_size", default=640, type=int, help="longest side in training")
+    add(
+        "--train_short_sides",
+        default=VIDEO_SHORT_SIDES,
+        type=int,
+        nargs="+",
+        help="short sides that training on videos draws from; --max_size limits them",
+    )
     add("--caption_case", default="lower", choices=["lower", "released"], help="released: raw text in inference")
     add(
         "--caption_flip",

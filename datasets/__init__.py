@@ -35,7 +35,7 @@ def _training_set(settings: Settings) -> ClipDataset:
     name, data, seed = settings.data.dataset_file, settings.data, settings.run.seed
     binary = settings.model.num_classes == 1
     options = {"reference_augmentation": data.reference_augmentation, "caption_flip": data.caption_flip}
-    video = TrainTransform(video_range(data.max_size), **options)
+    video = TrainTransform(video_range(data.max_size, data.train_short_sides), **options)
     if name == "ytvos":
         classes = None if binary else ytvos.CATEGORIES
         return YouTubeVOSDataset(data.ytvos_path, data.num_frames, video, classes=classes, seed=seed)

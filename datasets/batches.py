@@ -15,6 +15,7 @@ class BatchPlan:
     accumulate  batches a step
     rank, world this process among all
     start       step of the run to begin at
+    epoch_clips samples of an epoch, drawn anew for each; 0: all
     """
 
     length: int
@@ -25,6 +26,7 @@ class BatchPlan:
     rank: int = 0
     world: int = 1
     start: int = 0
+    epoch_clips: int = 0
 
     @property
     def clips_per_step(self) -> int:
@@ -34,7 +36,7 @@ class BatchPlan:
     @property
     def steps_per_epoch(self) -> int:
         """Steps of one epoch; the last incomplete one is dropped (spec §3)."""
-        return self.length // self.clips_per_step
+        return min(self.epoch_clips or self.length, self.length) // self.clips_per_step
 
     @property
     def steps(self) -> int:

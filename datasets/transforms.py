@@ -31,9 +31,9 @@ EVALUATION_SHORT_SIDE = 360
 REFERENCE_AUGMENTATIONS = ("joint", "independent")
 
 
-def video_range(longest: int = VIDEO_LONGEST) -> GeometryRange:
-    """The geometries of the video sets, with the longest side that `--max_size` allows."""
-    return GeometryRange(VIDEO_SHORT_SIDES, longest, VIDEO_SHORT_SIDES, longest)
+def video_range(longest: int = VIDEO_LONGEST, short_sides: tuple[int, ...] = VIDEO_SHORT_SIDES) -> GeometryRange:
+    """The geometries of the video sets, with `--max_size` and `--train_short_sides`."""
+    return GeometryRange(short_sides, longest, short_sides, longest)
 
 
 class TrainTransform:

@@ -162,12 +162,13 @@ class TimmPyramid(nn.Module):
         self.taps = [last_of[stride] for stride in STRIDES]
         self.num_channels = [net.feature_info.channels()[tap] for tap in self.taps]
         self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
-        self.net = freeze_batch_norm_2d(net)
+        self.net = freeze_batch_norm_2d(net).to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """images [N, 3, H, W] → levels [N, C_l, ⌈H/s⌉, ⌈W/s⌉]."""
         height, width = images.shape[-2:]
-        maps = self.net(F.pad(images, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1])))
+        padded = F.pad(images, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1]))
+        maps = self.net(padded.contiguous(memory_format=torch.channels_last))
         levels = [maps[tap].movedim(-1, 1) if self.channels_last else maps[tap] for tap in self.taps]
         return [
             level[..., : math.ceil(height / stride), : math.ceil(width / stride)].contiguous()

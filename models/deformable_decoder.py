@@ -33,8 +33,7 @@ class DeformableDecoderLayer(nn.Module):
     def look(self, content: Tensor, position: Tensor, reference: Tensor, memory: Memory) -> Tensor:
         """At a memory, near `reference` [N, Q, levels, 2 or 4] in [0, 1] of the padded maps → [N, Q, C]."""
         attended = self.cross_attn(content + position, reference, memory.tokens, memory.shapes, memory.padding)
-        updated = self.norm1(content + self.dropout(attended))
-        return updated if memory.kept is None else torch.where(memory.kept[:, None, None], updated, content)
+        return self.norm1(content + self.dropout(attended))
 
     def digest(self, content: Tensor) -> Tensor:
         """Each query by itself: content [N, Q, C] → [N, Q, C]."""

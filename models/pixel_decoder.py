@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from util.settings import ModelSettings
 from util.structures import Memory, Text
 
 from .recompute import recomputed
@@ -29,16 +30,17 @@ class PixelDecoder(nn.Module):
     Level numbers in the parameter names count from the finest: 1 is stride 4, 4 is stride 32.
     """
 
-    def __init__(self, stride4_channels: int, width: int, mask_dim: int, heads: int, feedforward: int):
+    def __init__(self, settings: ModelSettings, stride4_channels: int):
         super().__init__()
+        width = settings.hidden_dim
         channels = {1: stride4_channels, 2: width, 3: width, 4: width}
         for number, inputs in channels.items():
             self.add_module(f"adapter_{number}", ConvNorm(inputs, width, 1))
             self.add_module(f"layer_{number}", ConvNorm(width, width, 3))
-            block = VisionLanguageBlock(width, heads, feedforward, subsampling=2 ** (4 - number))
+            block = VisionLanguageBlock(settings, subsampling=2 ** (4 - number))
             self.add_module(f"cross_attn_{number}", block)
         self.recompute = False  # whole blocks in the backward pass
-        self.mask_features = nn.Conv2d(width, mask_dim, 3, padding=1)
+        self.mask_features = nn.Conv2d(width, settings.mask_dim, 3, padding=1)
         nn.init.kaiming_uniform_(self.mask_features.weight, a=1)
         nn.init.zeros_(self.mask_features.bias)
 

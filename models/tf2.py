@@ -54,9 +54,7 @@ class TF2(nn.Module):
         self.text_encoder = roberta
         self.resizer = FeatureResizer(roberta.config.hidden_size, width)
         self.fusion_module = EarlyFusion(width, settings.nheads)
-        self.pixel_decoder = PixelDecoder(
-            backbone.num_channels[0], width, settings.mask_dim, settings.nheads, settings.dim_feedforward
-        )
+        self.pixel_decoder = PixelDecoder(settings, backbone.num_channels[0])
         self.mask_head = DynamicMaskHead(
             settings.mask_dim, settings.dynamic_mask_channels, settings.rel_coord, settings.controller_layers
         )
@@ -93,20 +91,18 @@ class TF2(nn.Module):
         captions: list[str] | Tokens,
         reference: Clips | None = None,
         annotated: list[int] | None = None,
-        keep_reference: Tensor | None = None,
     ) -> NetworkOutput:
         """Segment the object that each clip's caption names, at every decoder layer.
 
         reference: the masked neighbours of the clips' frames; None leaves tracking out.
         annotated: the one annotated frame of each clip (A2D, JHMDB); everything after the backbone sees only that.
-        keep_reference: [B] bool, False for clips whose reference is left out; None: all are kept.
         """
         text = self.encode_text(captions)
         current = self.encode_frames(clips, text, annotated)
         if reference is None or not self.tracking:
             memories = (current,)
         else:
-            memories = (self.encode_frames(reference, text, annotated).keep(keep_reference), current)
+            memories = (self.encode_frames(reference, text, annotated), current)
         states = self.decode(text, memories)
         features = self.pixel_decoder(current, text)
         masks = [self.segment(state, features, clips.sizes) for state in states]

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from util.settings import ModelSettings
 from util.structures import Level, Text
 
 from .recompute import recomputed_in_parts
@@ -33,13 +34,14 @@ class VisionLanguageBlock(nn.Module):
     The self-attention runs on every `subsampling`-th pixel of each axis, so that stride 4 stays affordable.
     """
 
-    def __init__(self, width: int, heads: int, feedforward: int, subsampling: int, dropout: float = 0.1):
+    def __init__(self, settings: ModelSettings, subsampling: int):
         super().__init__()
+        width, heads, dropout = settings.hidden_dim, settings.nheads, settings.pixel_dropout
         self.subsampling = subsampling
         self.self_attn = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
         self.multihead_attn = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
-        self.linear1 = nn.Linear(width, feedforward)
-        self.linear2 = nn.Linear(feedforward, width)
+        self.linear1 = nn.Linear(width, settings.dim_feedforward)
+        self.linear2 = nn.Linear(settings.dim_feedforward, width)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
         for parameter in self.parameters():

@@ -15,6 +15,7 @@ PLANS = st.builds(
     epochs=st.integers(1, 3),
     seed=st.integers(0, 9),
     world=st.integers(1, 3),
+    epoch_clips=st.integers(0, 50),
 )
 
 
@@ -22,7 +23,13 @@ PLANS = st.builds(
 def test_an_epoch_holds_each_sample_at_most_once(plan):
     keys = [key for rank in range(plan.world) for batch in replace(plan, rank=rank) for key in batch]
     assert len(keys) == len(set(keys)) == plan.steps * plan.clips_per_step
-    assert plan.length - plan.steps_per_epoch * plan.clips_per_step < plan.clips_per_step
+    wanted = min(plan.epoch_clips or plan.length, plan.length)
+    assert 0 <= wanted - plan.steps_per_epoch * plan.clips_per_step < plan.clips_per_step
+
+
+def test_a_part_of_an_epoch_is_its_beginning():
+    whole = list(BatchPlan(20, 2, 1, 1, 0))
+    assert list(BatchPlan(20, 2, 1, 1, 0, epoch_clips=7)) == whole[:3]
 
 
 @given(PLANS, st.integers(0, 20))

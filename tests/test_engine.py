@@ -155,16 +155,13 @@ def test_numbers_that_are_not_finite_stop_the_run(text_encoder, tmp_path):
     assert read_checkpoint(output / "checkpoint.pth")["step"] == 6
 
 
-@torch.no_grad()
-def test_a_dropped_reference_is_no_reference(text_encoder):
-    torch.manual_seed(0)
-    model, _, _ = build_model(parse_settings([*SMALL, "--text_encoder", str(text_encoder)]))
-    model.eval()
-    clips, other = Clips.unpadded(torch.randn(2, 1, 3, 32, 64)), Clips.unpadded(torch.randn(2, 1, 3, 32, 64))
-    tokens = Tokens.padded([[0, 5, 2], [0, 6, 2]])
-    mixed = model(clips, tokens, other, keep_reference=torch.tensor([True, False])).last.logits
-    torch.testing.assert_close(mixed[:1], model(clips, tokens, other).last.logits[:1])
-    torch.testing.assert_close(mixed[1:], model(clips, tokens).last.logits[1:])
+@pytest.mark.parametrize(("share", "expected"), [("0", {False}), ("0.5", {False, True}), ("1", {True})])
+def test_reference_dropout_leaves_out_the_references_of_whole_batches(text_encoder, tmp_path, share, expected):
+    trainer = trainer_for(text_encoder, tmp_path / "run", "--epochs", "2", "--reference_dropout", share)
+    alone = set()
+    trainer.network.register_forward_pre_hook(lambda _, inputs: alone.add(inputs[2] is None))
+    trainer.fit()
+    assert alone == expected
 
 
 @pytest.mark.parametrize(
@@ -243,7 +240,7 @@ def test_resume_refuses_what_it_cannot_go_on_from(text_encoder, tmp_path, checkp
 
 
 def test_too_few_samples_for_a_step(text_encoder, tmp_path):
-    with pytest.raises(InputError, match="do not fill one step"):
+    with pytest.raises(InputError, match="does not fill one step"):
         trainer_for(text_encoder, tmp_path / "run", "--batch_size", "7")
 
 

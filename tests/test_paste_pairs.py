@@ -54,8 +54,11 @@ def write_video(root, video, said, size=SIZE):
 
 @pytest.fixture
 def root(tmp_path):
-    """A Ref-YouTube-VOS of three clips."""
-    root = tmp_path / "in"
+    return write_clips(tmp_path / "in")
+
+
+def write_clips(root):
+    """A Ref-YouTube-VOS of three clips that pairs can be made of; returns `root`."""
     meta, lists = {}, {}
     for video, said in SAID.items():
         write_video(root, video, said)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import test_a2d
+import test_paste_pairs
 import test_refexp
 import test_ytvos
 from conftest import YTVOS_FRAMES, write_expressions, write_frames
@@ -18,9 +19,10 @@ from test_referring_evaluation import write_truth
 from datasets import a2d
 from opts import parse_settings
 from util.mask_io import write_label_map
+from util.model_folder import ModelConfig
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-RUNNABLE = sorted(path.name for path in SCRIPTS.glob("dist_*.sh"))
+RUNNABLE = sorted(path.name for path in SCRIPTS.glob("*.sh") if path.name not in ("common.sh", "slurm_example.sh"))
 RECIPES = sorted(path.stem for path in (SCRIPTS / "recipes").glob("*.txt"))
 
 
@@ -140,6 +142,21 @@ def test_a2d_from_scratch(start, tiny, tmp_path):
     scores = json.loads((output / "scores_a2d.json").read_text())
     assert scores["images"] == 1
     assert [epoch["test_images"] for epoch in epochs] == [1, 1], "one step is an epoch here"
+
+
+def test_mini_from_clips_to_a_model_folder_and_the_same_command_again_does_nothing(start, tmp_path):
+    clips = test_paste_pairs.write_clips(tmp_path / "clips")
+    tiny = ("--hidden_dim", "32", "--mask_dim", "32", "--dim_feedforward", "32", "--enc_layers", "1")
+    tiny += ("--dec_layers", "1", "--num_workers", "0", "--device", "cpu", "--batch_size", "1", "--max_steps", "1")
+    sizes = ("--train_short_sides", "64", "--max_size", "96")
+    made = {"CLIPS": str(clips), "VIDEOS": "1", "PAIRS": "1", "WORKERS": "1", "BACKBONE": "random"}
+    for _ in range(2):
+        done(start("train_mini.sh", "out", *tiny, *sizes, **made))
+    stages = [recorded(tmp_path / "out" / stage)["settings"] for stage in ("1_follow", "2_read", "3_sharpen")]
+    assert stages[1]["pretrained_weights"] == "out/1_follow/checkpoint.pth"
+    assert stages[2]["pretrained_weights"] == "out/2_read/checkpoint.pth"
+    assert steps(tmp_path / "out" / "3_sharpen") == [0]
+    assert ModelConfig.read(tmp_path / "out" / "tf2_mini").model["hidden_dim"] == 32
 
 
 def test_davis(start, tiny, checkpoint, tmp_path):

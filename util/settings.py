@@ -23,6 +23,7 @@ class ModelSettings:
     dim_feedforward: int
     hidden_dim: int
     dropout: float
+    pixel_dropout: float
     nheads: int
     num_queries: int
     num_classes: int
@@ -90,9 +91,11 @@ class DataSettings:
     jhmdb_path: Path
     num_frames: int
     max_size: int
+    train_short_sides: tuple[int, ...]
     caption_case: str
     caption_flip: str
     reference_augmentation: str
+    epoch_clips: int
     num_workers: int
     max_bad_samples: int
 

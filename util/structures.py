@@ -140,7 +140,6 @@ class Memory:
     stride4       the backbone's finest map, for the pixel decoder
     levels        padding and position of each level (their features are what entered the encoder)
     clip_length   T
-    kept          [N] bool, False where this memory is to be left out (reference dropout); None: used everywhere
     """
 
     tokens: Tensor
@@ -150,11 +149,6 @@ class Memory:
     stride4: Level
     levels: list[Level]
     clip_length: int
-    kept: Tensor | None = None
-
-    def keep(self, clips: Tensor | None) -> Memory:
-        """The same memory, used for some clips alone: [B] bool, or None for all."""
-        return self if clips is None else replace(self, kept=per_frame(clips, self.clip_length))
 
     def maps(self) -> list[Level]:
         """The memory cut back into its levels, [N, C, h, w] each, fine to coarse."""

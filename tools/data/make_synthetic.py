@@ -44,12 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    some = _whole_number(1)
+    some, any_number = _whole_number(1), _whole_number(0)
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder of the set; new or empty")
     parser.add_argument("--videos", type=some, required=True, metavar="N", help="training videos")
-    parser.add_argument("--valid", type=some, metavar="N", help="validation videos (default: a tenth, at least 20)")
-    parser.add_argument("--test", type=some, metavar="N", help="test videos (default: a tenth, at least 20)")
-    parser.add_argument("--seed", type=_whole_number(0), default=0, help="of all that is drawn (default: 0)")
+    parser.add_argument(
+        "--valid", type=any_number, metavar="N", help="validation videos (default: a tenth, at least 20)"
+    )
+    parser.add_argument("--test", type=any_number, metavar="N", help="test videos (default: a tenth, at least 20)")
+    parser.add_argument("--seed", type=any_number, default=0, help="of all that is drawn (default: 0)")
     parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="pictures or folders of frames to be used")
     parser.add_argument("--size", type=_size, default=(192, 336), metavar="HxW", help="of frames (default: 192x336)")
     frames = _whole_number(LEAST_FRAMES, MOST_FRAMES)
