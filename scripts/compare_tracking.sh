@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# The paper's claim in miniature: one small network, one budget, on the synthetic set; with tracking, with the released
+# independent augmentation of the reference, and without tracking; several seeds each; a table of test scores.
+#
+# From the environment:
+#   DATA       folder of tools/data/make_synthetic.py, with a test split
+#   TEXT       text encoder (tools/make_text_encoder.py)
+#   BACKBONE   weights of EfficientNet-Lite0 (tools/convert_efficientnet_lite0.py)
+#   SEEDS      "1 2 3" by default
+#
+# Stopped, it goes on when the same command is given again.
+set -euo pipefail
+arguments="OUTPUT_DIR"
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+: "${DATA:?the synthetic set, from make_synthetic.py}" "${TEXT:?a text encoder}" "${BACKBONE:?weights of the backbone}"
+RUN=$OUTPUT
+export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967295 # as in train_mini.sh
+
+# compare NAME [flags ...]: train with each seed, segment the test videos, score them
+compare() {
+    local name=$1 seed
+    shift
+    set -- --ytvos_path "$DATA" --text_encoder "$TEXT" --backbone_pretrained "$BACKBONE" --lr_schedule cosine "$@"
+    for seed in ${SEEDS:-1 2 3}; do
+        OUTPUT=$RUN/${name}_$seed
+        train mini --epoch_clips 6000 --seed "$seed" "$@"
+        infer inference_ytvos.py mini "$OUTPUT/checkpoint.pth" --split test --short_side 128 "$@"
+        "$PYTHON" "$ROOT/tools/evaluate.py" --dataset ytvos --split test --ground_truth "$DATA" \
+            --results "$OUTPUT/test" --json "$OUTPUT/scores.json"
+    done
+}
+
+compare tracking --reference_dropout 0.5 "$@"
+compare independent --reference_dropout 0.5 --reference_augmentation independent "$@"
+compare no_tracking --no_tracking --clip_frames 1 "$@"
+"$PYTHON" "$ROOT/tools/score_table.py" --output "$RUN/table.md" \
+    --runs "tracking" "$RUN"/tracking_*/scores.json \
+    --runs "tracking, references augmented apart" "$RUN"/independent_*/scores.json \
+    --runs "no tracking" "$RUN"/no_tracking_*/scores.json
