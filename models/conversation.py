@@ -40,7 +40,8 @@ def next_group(waiting: Mapping[int, Question]) -> list[int]:
         else max(waiting.values(), key=lambda question: question.index)
     )
     alike = (first.index, first.alone)
-    return [number for number, question in (forward or waiting).items() if (question.index, question.alone) == alike]
+    candidates = sorted((forward or waiting).items())
+    return [number for number, question in candidates if (question.index, question.alone) == alike]
 
 
 def _speak(
