@@ -18,6 +18,7 @@ from util.settings import InferenceSettings, Settings
 from . import network_from
 from .conversation import Answering, converse
 from .frame_segmenter import FrameSegmenter
+from .inference_layers import speed_up
 from .key_frames import selector_of
 from .key_frames_references import nearest_frames
 from .key_frames_restart import RestartingPropagator
@@ -131,18 +132,20 @@ def load_tracker(settings: Settings, local_rank: int = 0, *, recorded: bool = Fa
     if not settings.run.resume:
         raise InputError("no checkpoint: give --resume FILE, or a model folder")
     device = pick_device(settings.run.device, local_rank)
-    network = _load(settings, settings.run.resume, recorded=recorded).to(device)
+    network = _load(settings, settings.run.resume, device, recorded=recorded)
     key_network, key_model = None, settings.inference.key_model
     if key_model:
         encoder = own_text_encoder(key_model) if is_model_folder(key_model) else settings.model.text_encoder
         own = replace(settings, model=replace(settings.model, text_encoder=encoder))
-        key_network = _load(own, key_model, recorded=True).to(device)
+        key_network = _load(own, key_model, device, recorded=True)
     return Tracker(network, settings.inference, key_network)
 
 
-def _load(settings: Settings, path: str, *, recorded: bool) -> TF2:
+def _load(settings: Settings, path: str, device: torch.device, *, recorded: bool) -> TF2:
+    """A network for inference alone."""
     checkpoint = read_checkpoint(path)
     model = recorded_model(checkpoint, settings.model) if recorded else settings.model
     network = network_from(replace(model, backbone_pretrained="random", text_pretrained=False))
     print(load_weights(network, checkpoint, source=str(path)), file=sys.stderr)
-    return network.eval()
+    speed_up(network.to(device))
+    return network

@@ -42,7 +42,6 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--backbone", default="resnet50", help="for inference")
     parser.add_argument("--sentences", type=int, default=1, help="for inference: sentences of the video")
     parser.add_argument("--frames", type=int, default=8, help="for inference: frames of the video")
-    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="for inference")
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser
 

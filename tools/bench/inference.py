@@ -1,13 +1,13 @@
 """Tracking a whole video: as the inference programs do it, against the plain way (plain_inference.py), in turn.
 
-A made video of 360×640, random weights, 2 threads. Both track from a given mask of the middle frame; then both also
-choose the key frame among 10 candidates.
+A made video of 360×640, random weights, float32, 2 threads. Both track from a given mask of the middle frame; then
+both also choose the key frame among 10 candidates.
 """
 
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from datasets.key_frames import KeyChoice
 from models import build_network
+from models.inference_layers import speed_up
+from models.propagation import TrackedFrame
 from models.tracker import Tracker
 from opts import parse_settings
 from tools.bench.operator import THREADS, ratio
@@ -29,11 +31,12 @@ from util.mask_io import write_mask
 from util.settings import Settings
 
 SIZE = (360, 640)
+OBJECT = (slice(100, 220), slice(200, 380))
 CAPTIONS = tuple(f"{sentence} number {number}" for number, sentence in enumerate(SENTENCES * 8))
 
 
 def measure(args: Namespace) -> dict[str, Any]:
-    """Seconds a frame and sentence (medians over `args.rounds`), ratios plain / ours (medians of the rounds' ratios)."""
+    """Seconds a frame and sentence (medians over `args.rounds`), and ratios (medians of the rounds' ratios)."""
     torch.set_num_threads(THREADS)
     with tempfile.TemporaryDirectory() as folder:
         make_text_encoder(Path(folder) / "text", SENTENCES)
@@ -51,7 +54,6 @@ def measure(args: Namespace) -> dict[str, Any]:
         return {
             "what": "inference",
             "backbone": args.backbone,
-            "precision": args.precision,
             "sentences": args.sentences,
             "frames": len(case.video),
             "threads": THREADS,
@@ -82,10 +84,11 @@ class Case:
         ground = rng.integers(0, 256, (SIZE[0], SIZE[1] + 8 * args.frames, 3), np.uint8)
         video = [np.ascontiguousarray(ground[:, 8 * i : 8 * i + SIZE[1]]) for i in range(args.frames)]
         mask = np.zeros(SIZE, bool)
-        mask[100:220, 200:380] = True
+        mask[OBJECT] = True
         key = args.frames // 2
         write_mask(folder / "key.png", mask)
         plain, ours = (_network(settings) for _ in range(2))
+        speed_up(ours)
         return cls(
             PlainTracker(plain, SIZE[0]),
             Tracker(ours, settings.inference),
@@ -114,8 +117,12 @@ class Case:
         for caption in self.captions:
             self.plain.track(self.video, caption, mask)
 
+    def tracked(self, given: list[KeyChoice]) -> Iterator[tuple[int, TrackedFrame]]:
+        """All sentences, as the inference programs do it."""
+        return self.ours.track_together(self.video, self.captions, given)
+
     def _ours(self, given: KeyChoice) -> None:
-        for _ in self.ours.track_together(self.video, self.captions, [given] * len(self.captions)):
+        for _ in self.tracked([given] * len(self.captions)):
             pass
 
 

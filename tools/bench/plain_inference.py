@@ -3,7 +3,7 @@
 The operator is plain PyTorch, the backbone runs again for each sentence, and weights stay as they are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
@@ -17,6 +17,7 @@ from models.propagation import spread_candidates
 from models.tf2 import TF2
 from util.structures import Clips
 
+CANDIDATES = 10  # for the key frame
 OPERATOR = "models.ops.functions.ms_deform_attn.usable"
 
 
@@ -34,15 +35,12 @@ class PlainTracker:
         self.network, self.short_side, self.threshold = network.eval(), short_side, threshold
         self.best = BestQueryMasks()
 
-    def track(
-        self, video: Sequence[np.ndarray], caption: str, key_mask: np.ndarray | None, candidates: int = 10
-    ) -> dict[int, np.ndarray]:
+    def track(self, video: Video, caption: str, key_mask: np.ndarray | None) -> dict[int, np.ndarray]:
         """Frame → mask bool [H, W]; from a mask of the middle frame, or from the best of the candidates."""
         with plain_operator(), torch.inference_mode():
+            key = len(video) // 2
             if key_mask is None:
-                key, key_mask = self._key_frame(video, caption, spread_candidates(len(video), candidates))
-            else:
-                key = len(video) // 2
+                key, key_mask = self._key_frame(video, caption)
             masks = {key: key_mask}
             for way in outward(range(len(video)), key):
                 reference, mask = key, key_mask
@@ -57,10 +55,8 @@ class PlainTracker:
         score, probability = self.best(output.logits, output.masks, image.shape[:2])
         return float(score), (probability[0] > self.threshold).numpy()
 
-    def _key_frame(
-        self, video: Sequence[np.ndarray], caption: str, candidates: Sequence[int]
-    ) -> tuple[int, np.ndarray]:
-        answers = {index: self.segment(video[index], caption) for index in candidates}
+    def _key_frame(self, video: Video, caption: str) -> tuple[int, np.ndarray]:
+        answers = {index: self.segment(video[index], caption) for index in spread_candidates(len(video), CANDIDATES)}
         key = max(answers, key=lambda index: answers[index][0])
         return key, answers[key][1]
 
