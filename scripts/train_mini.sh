@@ -53,8 +53,8 @@ if [ -z "${BACKBONE:-}" ]; then
     [ -f "$BACKBONE" ] || tool tools/convert_efficientnet_lite0.py --output "$BACKBONE"
 fi
 [ -d "$TEXT" ] || make_data # what it makes last
-stage 1_follow --epoch_clips 4800 "$@"
-stage 2_read --epoch_clips 24000 --reference_dropout 0.5 "$@"
-stage 3_sharpen --epoch_clips 8000 --reference_dropout 0.4 --lr_schedule cosine \
+stage 1_follow --epoch_clips 4000 "$@"
+stage 2_read --epoch_clips 16000 --reference_dropout 0.5 "$@"
+stage 3_sharpen --epoch_clips 4400 --reference_dropout 0.4 --lr_schedule cosine \
     --train_short_sides 144 168 192 --max_size 336 "$@"
 [ -d "$RUN/tf2_mini" ] || tool tools/pack_model.py --resume "$WEIGHTS" --text_encoder "$TEXT" --output "$RUN/tf2_mini"
