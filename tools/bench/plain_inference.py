@@ -13,7 +13,7 @@ import torch
 from datasets.preprocessing import inference_frame
 from datasets.reference_frame import black_out, outward
 from models.postprocessors import BestQueryMasks
-from models.propagation import spread_candidates
+from models.propagation import Video, spread_candidates
 from models.tf2 import TF2
 from util.structures import Clips
 
