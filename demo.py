@@ -19,8 +19,9 @@ from models.tracker import Tracker, load_tracker
 from opts import get_args_parser, parse_flags, settings_from
 from util.errors import exit_on_input_error
 from util.files import atomic_write, make_output_folder
+from util.inference_run import TOGETHER
 from util.mask_io import read_label_map
-from util.results import ExpressionResults
+from util.results import ExpressionResults, writing_all
 from util.video_writer import VideoWriter
 from util.visualize import contact_sheet, distinct_colors, draw_caption, overlay
 
@@ -48,8 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for caption in captions:
             tracker.check_caption(caption)
         results = [results_of(args.output, number, text) for number, text in enumerate(args.text)]
-        for text, caption, result in zip(args.text, captions, results, strict=True):
-            segment(tracker, video, (text, caption), result)
+        for start in range(0, len(captions), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            segment(tracker, video, captions[part], results[part])
         draw(video, args.text, results, args.output)
     print(
         f"masks: {args.output / 'masks'}\nvideo: {args.output / 'overlay.mp4'}\npicture: {args.output / 'overview.png'}"
@@ -61,20 +63,22 @@ def results_of(output: Path, number: int, text: str) -> ExpressionResults:
     """Folders are named by number and sentence."""
     slug = re.sub(r"[^\w]+", "-", text.lower()).strip("-")[:40]
     name = f"{number}-{slug}".strip("-")
-    return ExpressionResults(masks=output / "masks" / name, record=output / "scores" / f"{name}.json")
+    return ExpressionResults(text, masks=output / "masks" / name, record=output / "scores" / f"{name}.json")
 
 
-def segment(tracker: Tracker, video: FrameFolder, sentence: tuple[str, str], results: ExpressionResults) -> None:
-    """One sentence's masks."""
-    text, caption = sentence
+def segment(
+    tracker: Tracker, video: FrameFolder, captions: Sequence[str], results: Sequence[ExpressionResults]
+) -> None:
+    """The masks of some sentences, together."""
     with (
-        results.writing(text, video.names, tracker.settings.threshold) as writer,
-        tqdm(total=len(video), unit="frame", desc=text[:30]) as bar,
+        writing_all(results, video, tracker.settings.threshold) as writers,
+        tqdm(total=len(video) * len(captions), unit="mask") as bar,
     ):
-        for frame in tracker.track(video, caption):
-            writer.add(frame)
+        for number, frame in tracker.track_together(video, captions):
+            writers[number].add(frame)
             bar.update()
-    print(f"«{text}»: key frame {writer.key_frame}", file=sys.stderr)
+    for result, writer in zip(results, writers, strict=True):
+        print(f"«{result.text}»: key frame {writer.key_frame}", file=sys.stderr)
 
 
 def draw(video: FrameFolder, texts: Sequence[str], results: Sequence[ExpressionResults], output: Path) -> None:

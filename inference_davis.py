@@ -4,6 +4,7 @@ python inference_davis.py --with_box_refine --binary --resume CHECKPOINT --davis
 """
 
 import shutil
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from datasets.expressions import VideoEntry
+from datasets.expressions import Expression, VideoEntry
 from models.postprocessors import merge_objects
 from models.tracker import Tracker
 from opts import parse_settings
@@ -55,7 +56,9 @@ def annotation_jobs(video: VideoEntry) -> list[Job]:
             f"video {video.name!r}: expressions must be numbered 4·object + annotation from 0; "
             "make the folder with tools/data/convert_davis_to_ytvos.py"
         )
-    return [Job(video, tuple(by_number[annotation::ANNOTATIONS])) for annotation in range(ANNOTATIONS)]
+    return [
+        Job(video, tuple(by_number[annotation::ANNOTATIONS]), indivisible=True) for annotation in range(ANNOTATIONS)
+    ]
 
 
 def folder_of(run: InferenceRun, job: Job) -> Path:
@@ -68,7 +71,11 @@ def finished(run: InferenceRun, job: Job) -> bool:
 
 def segment_annotation(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm) -> None:
     """All objects of a video by one annotation's sentences, merged into palette PNGs."""
-    parts = [object_probabilities(run, tracker, job, number, bar) for number in range(len(job.expressions))]
+    unfinished = tuple(e for e in job.expressions if not kept(run, job.video, e))
+    bar.update((len(job.expressions) - len(unfinished)) * len(job.video.frames))
+    for part in Job(job.video, unfinished).parts():
+        keep_probabilities(run, tracker, part, bar)
+    parts = [volume_of(run, job.video, expression) for expression in job.expressions]
     volumes = [np.load(part, mmap_mode="r") for part in parts]
     ids = [int(e.obj_id or number) for number, e in enumerate(job.expressions, 1)]
     with atomic_folder(folder_of(run, job)) as folder:
@@ -80,24 +87,30 @@ def segment_annotation(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm)
         part.unlink()
 
 
-def object_probabilities(run: InferenceRun, tracker: Tracker, job: Job, number: int, bar: tqdm) -> Path:
+def volume_of(run: InferenceRun, video: VideoEntry, expression: Expression) -> Path:
     """A file with one object's probabilities, float32 [T, H, W]; on disk, so that memory does not grow with T.
 
     It stays until all objects of the video are there: a restart computes none of them twice.
     """
-    expression = job.expressions[number]
-    path = run.results / OBJECTS / job.video.name / f"{expression.id}.npy"
-    if path.is_file() and not run.settings.inference.overwrite:
-        bar.update(len(job.video.frames))
-        return path
+    return run.results / OBJECTS / video.name / f"{expression.id}.npy"
+
+
+def kept(run: InferenceRun, video: VideoEntry, expression: Expression) -> bool:
+    """Whether an object need not be computed again."""
+    return volume_of(run, video, expression).is_file() and not run.settings.inference.overwrite
+
+
+def keep_probabilities(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm) -> None:
+    """Write the files of a job's objects."""
     shape = (len(job.video.frames), *run.collection.open(job.video).size)
-    with atomic_write(path) as temporary:
-        volume = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=shape)
-        for frame in run.track(tracker, job.video, expression):
-            volume[frame.index] = frame.probability.cpu().numpy()
+    with ExitStack() as stack:
+        places = [stack.enter_context(atomic_write(volume_of(run, job.video, e))) for e in job.expressions]
+        volumes = [np.lib.format.open_memmap(place, mode="w+", dtype=np.float32, shape=shape) for place in places]
+        for number, frame in run.track(tracker, job):
+            volumes[number][frame.index] = frame.probability.cpu().numpy()
             bar.update()
-        volume.flush()
-    return path
+        for volume in volumes:
+            volume.flush()
 
 
 if __name__ == "__main__":

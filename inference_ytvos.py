@@ -8,12 +8,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from datasets.expressions import Expression, VideoEntry
 from models.tracker import Tracker
 from opts import parse_settings
 from util.errors import exit_on_input_error
 from util.files import atomic_write
 from util.inference_run import InferenceRun, Job
-from util.results import ExpressionResults
+from util.results import ExpressionResults, writing_all
 from util.submission import write_submission
 
 
@@ -21,10 +22,9 @@ def main() -> int:
     """The whole run; 2 where an expression could not be done (the others are)."""
     settings = parse_settings()
     run = InferenceRun.prepare(settings, settings.data.ytvos_path)
-    jobs = [Job(video, (expression,)) for video in run.collection.videos for expression in video.expressions]
-    if not settings.inference.overwrite:
-        jobs = [job for job in jobs if not results_of(run, job).finished(job.video.frames)]
-    code = run.carry_out(jobs, segment_expression)
+    videos = run.collection.videos
+    unfinished = [Job(video, tuple(e for e in video.expressions if wanted(run, video, e))) for video in videos]
+    code = run.carry_out([part for job in unfinished for part in job.parts()], segment_together)
     if code == 0:
         if settings.model.tracking:
             write_key_frames(run)
@@ -32,23 +32,28 @@ def main() -> int:
     return code or 0
 
 
-def results_of(run: InferenceRun, job: Job) -> ExpressionResults:
+def results_of(run: InferenceRun, video: VideoEntry, expression: Expression) -> ExpressionResults:
     """Where an expression's results go."""
-    split, place = run.results.name, Path(job.video.name, job.expressions[0].id)
+    split, place = run.results.name, Path(video.name, expression.id)
     return ExpressionResults(
+        text=expression.text,
         masks=run.results / place,
         record=run.results.with_name(f"{split}_scores") / place.with_suffix(".json"),
         images=run.results.with_name(f"{split}_images") / place if run.settings.inference.visualize else None,
     )
 
 
-def segment_expression(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm) -> None:
-    """One expression's masks, whole or not at all."""
-    video, (expression,) = job.video, job.expressions
-    frames = run.collection.open(video)
-    with results_of(run, job).writing(expression.text, video.frames, run.settings.inference.threshold) as writer:
-        for frame in run.track(tracker, video, expression):
-            writer.add(frame, frames[frame.index] if writer.draws else None)
+def wanted(run: InferenceRun, video: VideoEntry, expression: Expression) -> bool:
+    """Whether an expression is still to be segmented."""
+    return run.settings.inference.overwrite or not results_of(run, video, expression).finished(video.frames)
+
+
+def segment_together(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm) -> None:
+    """The masks of a job's expressions, each expression's whole or not at all."""
+    results = [results_of(run, job.video, expression) for expression in job.expressions]
+    with writing_all(results, run.collection.open(job.video), run.settings.inference.threshold) as writers:
+        for number, frame in run.track(tracker, job):
+            writers[number].add(frame)
             bar.update()
 
 
@@ -56,7 +61,7 @@ def write_key_frames(run: InferenceRun) -> None:
     """Which frame each propagation started from, in the form that --key_frames reads."""
     chosen = {
         video.name: {
-            expression.id: json.loads(results_of(run, Job(video, (expression,))).record.read_text())["key_frame"]
+            expression.id: json.loads(results_of(run, video, expression).record.read_text())["key_frame"]
             for expression in video.expressions
         }
         for video in run.collection.videos

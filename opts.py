@@ -225,6 +225,7 @@ def _inference_flags(parser: argparse.ArgumentParser) -> None:
     add("--key_candidates", default=10, type=int, help="frames scored for the key frame, evenly spaced; 0: all")
     how = "how key frames are chosen and used: docs/key_frames.md"
     add("--key_frame_selector", default="argmax", choices=KEY_FRAME_SELECTORS, help=how)
+    add("--feature_memory", default=768, type=int, help="MiB of features kept for other sentences and passes")
     add("--clip_frames", type=int, help="frames a clip with --no_tracking; default: the whole video, for DAVIS 36")
     add("--overwrite", action="store_true", help="compute finished expressions again")
 

@@ -18,16 +18,14 @@ def training_neighbour(position: int, length: int) -> int:
     return position + 1 if after else position - 1
 
 
-def outward(length: int, key: int) -> list[tuple[int, int]]:
-    """The order of propagation: (frame, its neighbour nearer the key frame), forward first, then backward.
+def outward(span: range, key: int) -> tuple[range, range]:
+    """The order of propagation: from the key frame forward, then from it backward, to the ends of `span`.
 
-    Every frame but the key frame is there exactly once. Raises IndexError for a key frame outside the video.
+    Every frame but the key frame is there exactly once. Raises IndexError for a key frame outside.
     """
-    if not 0 <= key < length:
-        raise IndexError(f"key frame {key} is outside a video of {length} frames")
-    forward = [(i, i - 1) for i in range(key + 1, length)]
-    backward = [(i, i + 1) for i in range(key - 1, -1, -1)]
-    return forward + backward
+    if key not in span:
+        raise IndexError(f"key frame {key} is outside the frames {span.start} to {span.stop - 1}")
+    return range(key + 1, span.stop), range(key - 1, span.start - 1, -1)
 
 
 def black_out(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -14,8 +14,9 @@ from datasets.sample import RawClip
 from datasets.transforms import EvalTransform
 from util.structures import Clips, Text
 
+from .conversation import converse
 from .postprocessors import AllQueryMasks
-from .propagation import FrameResult, Propagator, find_key_frame
+from .propagation import FrameResult, Grounder, Propagator, Question, Track, TrackedFrame
 from .tf2 import TF2
 
 
@@ -53,14 +54,16 @@ class AnnotatedFrameSegmenter:
     ) -> AllQueries:
         """Segment frame `annotated` of T that the backbone sees together; `reference` is its masked neighbour."""
         network, clips = self.network, self._clips(images)
-        memories = (network.encode_frames(clips, text, [annotated]),)
+        levels = network.extract_levels(clips, [annotated])
+        current = network.encode_levels(levels, text)
+        memories = (current,)
         if reference is not None:
-            memories = (network.encode_frames(self._clips([reference]), text), *memories)
+            memories = (network.encode_frames(self._clips([reference]), text), current)
         state = network.decode(text, memories)[-1]
-        logits = network.segment(state, network.pixel_decoder(memories[-1], text), clips.sizes)
+        logits = network.segment(state, network.pixel_decoder(levels, current, text), clips.sizes)
         scores, masks = self.masks_of(state.logits, logits, clips.sizes[0].tolist(), images[annotated].shape[:2])
-        best = int(scores.argmax())
-        chosen = state.only(best)
+        best = scores.argmax()
+        chosen = state.only(best[None])
         return AllQueries(masks[best].float(), scores, chosen.boxes[0, 0, 0], chosen.reference[0, 0, 0], masks)
 
     def _clips(self, images: Sequence[np.ndarray]) -> Clips:
@@ -84,17 +87,30 @@ class AnnotatedFrameTracker:
 
     def _track(self, frames: Sequence[np.ndarray], place: int, caption: str) -> AllQueries:
         """Find the key frame among all, then go from there to `place`, each frame's reference being the one before."""
-        threshold = self.segmenter.threshold
-        key_text = self.key_segmenter.encode_text(caption)
-        key = find_key_frame(self.key_segmenter, key_text, frames, range(len(frames)), threshold)
-        if key.index == place:
-            return key.result
-        propagator = Propagator(self.segmenter, self.segmenter.encode_text(caption), threshold)
-        propagator.start(frames[key.index], key.mask)
+        text, key_text = self.segmenter.encode_text(caption), self.key_segmenter.encode_text(caption)
+
+        def answer(_: Sequence[int], questions: Sequence[Question]) -> list[AllQueries]:
+            (question,) = questions
+            image = frames[question.index]
+            if question.alone:
+                return [self.key_segmenter.segment(image, key_text)]
+            return [self.segmenter.segment(image, text, question.reference)]
+
+        ((_, frame),) = converse([_walk_to(place, frames, self.segmenter.threshold)], answer)
+        return frame.result
+
+
+def _walk_to(place: int, frames: Sequence[np.ndarray], threshold: float) -> Track:
+    """From the key frame to frame `place`, of which alone it tells."""
+    (key,) = yield from Grounder(frames, threshold).best(range(len(frames)))
+    result = key.result
+    if key.index != place:
+        propagator = Propagator(frames, threshold)
+        propagator.start(key.index, key.mask)
         step = 1 if place > key.index else -1
-        for index in range(key.index + step, place, step):
-            propagator.step(frames[index])
-        return propagator.step(frames[place])
+        for index in range(key.index + step, place + step, step):
+            result = yield from propagator.step(index)
+    yield TrackedFrame(place, result.probability, result)
 
 
 def distinct_frames(frames: Sequence[np.ndarray], annotated: int) -> tuple[list[np.ndarray], int]:

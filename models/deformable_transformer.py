@@ -52,7 +52,7 @@ class DeformableTransformer(nn.Module):
         nn.init.zeros_(self.reference_points.bias)
         nn.init.normal_(self.level_embed)
 
-    def encode(self, levels: list[Level], stride4: Level, clip_length: int) -> Memory:
+    def encode(self, levels: list[Level], clip_length: int) -> Memory:
         """Fused levels of one stream, [N, C, h, w] each → its memory."""
 
         def flat(maps: list[Tensor]) -> Tensor:
@@ -64,7 +64,7 @@ class DeformableTransformer(nn.Module):
         padding = torch.cat([level.padding.flatten(1) for level in levels], dim=1)
         valid_ratios = torch.stack([unpadded_share(level.padding) for level in levels], dim=1)
         memory = self.encoder(tokens, position, shapes, padding, valid_ratios)
-        return Memory(memory, padding, valid_ratios, shapes, stride4, levels, clip_length)
+        return Memory(memory, padding, valid_ratios, shapes, clip_length)
 
     def decode(self, queries: Tensor, text: Text, memories: tuple[Memory, ...]) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Learned query positions [Q, C] and the sentence as their content → per layer (content, entering, leaving).

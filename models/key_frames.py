@@ -5,20 +5,20 @@ from typing import Protocol
 
 from .key_frames_consensus import Consensus
 from .key_frames_references import References
-from .propagation import Grounder, KeyFrame, Propagator
+from .propagation import Asking, Grounder, KeyFrame, Propagator
 
 
 class Selector(Protocol):
     """Chooses among candidate frames, which are frame indices, all different and at least one."""
 
-    def start_points(self, grounder: Grounder, candidates: Sequence[int]) -> list[KeyFrame]:
+    def start_points(self, grounder: Grounder, candidates: Sequence[int]) -> Asking[list[KeyFrame]]:
         """The frames that propagation starts from, the best first; at least one."""
 
 
 class Argmax:
     """The best-scored candidate with its own mask (spec §4)."""
 
-    def start_points(self, grounder: Grounder, candidates: Sequence[int]) -> list[KeyFrame]:
+    def start_points(self, grounder: Grounder, candidates: Sequence[int]) -> Asking[list[KeyFrame]]:
         return grounder.best(candidates)
 
 

@@ -6,7 +6,7 @@ The choice is that of HTR; every other frame is propagated from the key frame ne
 from collections.abc import Sequence
 from itertools import pairwise
 
-from .propagation import Grounder, KeyFrame
+from .propagation import Asking, Grounder, KeyFrame
 
 SHARE = 4  # one candidate in so many is a key frame
 MOST_REFERENCES = 16  # their masks are kept, and memory must not grow with the video
@@ -15,7 +15,7 @@ MOST_REFERENCES = 16  # their masks are kept, and memory must not grow with the 
 class References:
     """The best-scored quarter of the candidates, at least one, each with its own mask."""
 
-    def start_points(self, grounder: Grounder, candidates: Sequence[int]) -> list[KeyFrame]:
+    def start_points(self, grounder: Grounder, candidates: Sequence[int]) -> Asking[list[KeyFrame]]:
         """Key frames, best first."""
         count = min(max(len(candidates) // SHARE, 1), MOST_REFERENCES)
         return grounder.best(candidates, count)

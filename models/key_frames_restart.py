@@ -1,13 +1,10 @@
 """Restart: where tracking seems lost, look for the object anew, and go on from there if that is more certain."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
-import numpy as np
 from torch import Tensor
 
-from util.structures import Text
-
-from .propagation import FrameResult, Propagator, Segmenter
+from .propagation import Asking, FrameResult, Propagator, Question, Video
 
 # Starting values, not tuned on any data set.
 MIN_SCORE = 0.3  # class score with the reference, under which tracking is doubted
@@ -15,33 +12,30 @@ MIN_IOU = 0.3  # of a frame's mask with its neighbour's, under which it is too
 
 
 class RestartingPropagator(Propagator):
-    """A Propagator behind a gate: a doubtful frame is also segmented by `ground`, without a reference.
+    """A Propagator behind a gate: of a doubtful frame it also asks without a reference.
 
     The grounded answer replaces the tracked one where its score is higher.
     """
 
-    def __init__(
-        self, segmenter: Segmenter, text: Text, threshold: float, ground: Callable[[np.ndarray], FrameResult]
-    ) -> None:
-        super().__init__(segmenter, text, threshold)
-        self.ground = ground
+    def __init__(self, video: Video, threshold: float = 0.5) -> None:
+        super().__init__(video, threshold)
         self.mask: Tensor | None = None
 
-    def start(self, image: np.ndarray, mask: Tensor) -> None:
-        """Begin, or begin again, at a frame: image uint8 [H, W, 3], mask bool [H, W]."""
-        super().start(image, mask)
+    def start(self, index: int, mask: Tensor) -> None:
+        """Begin, or begin again, at frame `index`, whose mask is bool [H, W]."""
+        super().start(index, mask)
         self.mask = mask
 
-    def step(self, image: np.ndarray) -> FrameResult:
-        """Segment the next frame; `grounded` says from where the answer is. Raises RuntimeError unstarted."""
-        before, tracked = self.mask, super().step(image)
+    def step(self, index: int, coming: Sequence[int] = ()) -> Asking[FrameResult]:
+        """Ask about frame `index`; `grounded` says from where the answer is. Raises RuntimeError before the start."""
+        before, tracked = self.mask, (yield from super().step(index, coming))
         self.mask, self.grounded = tracked.probability > self.threshold, False
         if tracked.score >= MIN_SCORE and iou(before, self.mask) >= MIN_IOU:
             return tracked
-        fresh = self.ground(image)
+        fresh = yield Question(index, coming=coming)
         if fresh.score <= tracked.score:
             return tracked
-        self.start(image, fresh.probability > self.threshold)
+        self.start(index, fresh.probability > self.threshold)
         self.grounded = True
         return fresh
 

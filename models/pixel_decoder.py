@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from util.settings import ModelSettings
-from util.structures import Memory, Text
+from util.structures import Level, Memory, Text
 
 from .recompute import recomputed
 from .vision_language import VisionLanguageBlock
@@ -44,9 +44,11 @@ class PixelDecoder(nn.Module):
         nn.init.kaiming_uniform_(self.mask_features.weight, a=1)
         nn.init.zeros_(self.mask_features.bias)
 
-    def forward(self, memory: Memory, text: Text) -> Tensor:
-        """Memory of the current frames → mask features [B·T, mask_dim, H/4, W/4]."""
-        pyramid = [memory.stride4, *memory.maps()[:3]]
+    def forward(self, levels: list[Level], memory: Memory, text: Text) -> Tensor:
+        """The current frames' levels (TF2.extract_levels) and memory → mask features [B·T, mask_dim, H/4, W/4]."""
+        stride4, *coarser_levels = levels
+        remembered = [level.with_features(m) for level, m in zip(coarser_levels, memory.maps(), strict=True)]
+        pyramid = [stride4, *remembered[:3]]
         coarser = None
         for number in (4, 3, 2, 1):
             level = pyramid[number - 1]

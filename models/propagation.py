@@ -1,23 +1,17 @@
 """Tracking-forced inference: find the key frame, then carry its mask outward, frame by frame (spec §1, §4).
 
-The network sees one frame at a time and one mask is kept, so memory does not grow with the video's length.
+A track asks questions of the network and is sent the answers; it knows no network (models/conversation.py lets several
+tracks talk to one). It sees one frame at a time and keeps one mask, so memory does not grow with the video's length.
 """
 
-import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeVar
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from datasets.preprocessing import INFERENCE_SHORT_SIDE, inference_frame
 from datasets.reference_frame import black_out, outward
-from util.structures import Clips, Text
-
-from .postprocessors import query_scores, resize_masks
-from .tf2 import TF2
 
 Video = Sequence[np.ndarray]  # frames, RGB uint8 [H, W, 3]
 
@@ -43,6 +37,28 @@ class FrameResult:
 
 
 @dataclass(frozen=True)
+class Question:
+    """Where is the sentence's object in frame `index`?
+
+    reference  the masked neighbour, RGB uint8 [H, W, 3]; None: in the frame alone
+    coming     the frames that are asked about after this one, in their order, as far as is known; a range that counts
+               down also says, when it is at its end, that the way was backward
+    """
+
+    index: int
+    reference: np.ndarray | None = None
+    coming: Sequence[int] = ()
+
+    @property
+    def alone(self) -> bool:
+        return self.reference is None
+
+    @property
+    def backward(self) -> bool:
+        return isinstance(self.coming, range) and self.coming.step < 0
+
+
+@dataclass(frozen=True)
 class KeyFrame:
     """Where propagation starts: frame index, mask bool [H, W], and what the network said of it, where it was asked."""
 
@@ -51,51 +67,26 @@ class KeyFrame:
     result: FrameResult | None = None
 
 
-class Segmenter(Protocol):
-    """Whatever segments one frame, perhaps with its masked neighbour."""
+@dataclass(frozen=True)
+class TrackedFrame:
+    """One frame's answer: its index, the object's probability [H, W], and the network's result where it was asked.
 
-    def segment(self, image: np.ndarray, text: Text, reference: np.ndarray | None = None) -> FrameResult: ...
+    is_key: the mask was not tracked, but given, or found in the frame alone.
+    """
+
+    index: int
+    probability: Tensor
+    result: FrameResult | None
+    is_key: bool = False
+
+    @property
+    def score(self) -> float | None:
+        return self.result.score if self.result else None
 
 
-class FrameSegmenter:
-    """The network on single frames: an image, and perhaps the masked neighbour, → FrameResult."""
-
-    def __init__(self, network: TF2, short_side: int = INFERENCE_SHORT_SIDE):
-        self.network, self.short_side = network.eval(), short_side
-        self.device = network.query_embed.weight.device
-
-    @torch.inference_mode()
-    def encode_text(self, caption: str) -> Text:
-        """One sentence → its features, to be used for all frames."""
-        return self.network.encode_text([caption])
-
-    def segment(self, image: np.ndarray, text: Text, reference: np.ndarray | None = None) -> FrameResult:
-        """Segment the sentence's object in `image` (RGB uint8 [H, W, 3]); `reference` is its masked neighbour."""
-        return self.segment_clip([image], text, None if reference is None else [reference])[0]
-
-    @torch.inference_mode()
-    def segment_clip(
-        self, images: Sequence[np.ndarray], text: Text, references: Sequence[np.ndarray] | None = None
-    ) -> list[FrameResult]:
-        """Segment T frames at once, one query for all; `references` are their masked neighbours."""
-        network = self.network
-        clip = self._clip(images)
-        memories = (network.encode_frames(clip, text),)
-        if references is not None and network.tracking:
-            memories = (network.encode_frames(self._clip(references), text), *memories)
-        state = network.decode(text, memories)[-1]
-        scores = query_scores(state.logits)[0]
-        chosen = state.only(scores.argmax())
-        features = network.pixel_decoder(memories[-1], text)
-        masks = network.segment(chosen, features, clip.sizes)[0]
-        return [
-            FrameResult(resize_masks(mask[None], image.shape[:2])[0, 0], scores, box[0], point[0])
-            for mask, image, box, point in zip(masks, images, chosen.boxes[0], chosen.reference[0], strict=True)
-        ]
-
-    def _clip(self, images: Sequence[np.ndarray]) -> Clips:
-        frames = torch.stack([inference_frame(image, self.short_side) for image in images])
-        return Clips.unpadded(frames[None].to(self.device))
+Found = TypeVar("Found")
+Asking = Generator[Question, FrameResult, Found]  # asks, is sent the answers, and returns what it found
+Track = Generator[Question | TrackedFrame, FrameResult | None, None]  # asks, and says what it knows
 
 
 class Propagator:
@@ -104,66 +95,56 @@ class Propagator:
     `grounded` says whether the last step's answer was found without its reference: here never.
     """
 
-    def __init__(self, segmenter: Segmenter, text: Text, threshold: float = 0.5):
-        self.segmenter, self.text, self.threshold = segmenter, text, threshold
+    def __init__(self, video: Video, threshold: float = 0.5):
+        self.video, self.threshold = video, threshold
         self.reference: np.ndarray | None = None
         self.grounded = False
 
-    def start(self, image: np.ndarray, mask: Tensor) -> None:
-        """Begin at the key frame: image uint8 [H, W, 3], mask bool [H, W]."""
-        self.reference = black_out(image, mask.cpu().numpy())
+    def start(self, index: int, mask: Tensor) -> None:
+        """Begin at frame `index`, whose mask is bool [H, W]."""
+        self.reference = black_out(self.video[index], mask.cpu().numpy())
 
-    def step(self, image: np.ndarray) -> FrameResult:
-        """Segment the next frame; its mask then makes the reference of the one after. Raises RuntimeError unstarted."""
+    def step(self, index: int, coming: Sequence[int] = ()) -> Asking[FrameResult]:
+        """Ask about frame `index`; its mask then makes the next reference. Raises RuntimeError before the start."""
         if self.reference is None:
             raise RuntimeError("Propagator.step before Propagator.start")
-        result = self.segmenter.segment(image, self.text, self.reference)
-        self.reference = black_out(image, (result.probability > self.threshold).cpu().numpy())
+        result = yield Question(index, self.reference, coming)
+        self.reference = black_out(self.video[index], (result.probability > self.threshold).cpu().numpy())
         return result
 
 
-def propagate(
-    propagator: Propagator, video: Video, key: KeyFrame, span: range | None = None
-) -> Iterator[tuple[int, FrameResult]]:
-    """All frames of `span` (default: the video) but the key frame, outward both ways: (index, result), each once.
+def propagate(propagator: Propagator, key: KeyFrame, span: range | None = None) -> Track:
+    """All frames of `span` (default: the video) but the key frame, outward both ways, each once.
 
     Raises IndexError for a key frame outside.
     """
-    span = range(len(video)) if span is None else span
-    for place, neighbour in outward(len(span), key.index - span.start):
-        if span[neighbour] == key.index:
-            propagator.start(video[key.index], key.mask)
-        yield span[place], propagator.step(video[span[place]])
+    for way in outward(span or range(len(propagator.video)), key.index):
+        if way:
+            propagator.start(key.index, key.mask)
+        for index in way:
+            result = yield from propagator.step(index, range(index + way.step, way.stop, way.step))
+            yield TrackedFrame(index, result.probability, result, propagator.grounded)
 
 
 @dataclass(frozen=True)
 class Grounder:
     """Finds the sentence's object in single frames of a video, without tracking: how key frames are found."""
 
-    segmenter: Segmenter
-    text: Text
     video: Video
     threshold: float = 0.5
 
-    def segment(self, image: np.ndarray) -> FrameResult:
-        """One image, RGB uint8 [H, W, 3], by itself."""
-        return self.segmenter.segment(image, self.text)
-
-    def key_frame(self, index: int) -> KeyFrame:
+    def key_frame(self, index: int, coming: Sequence[int] = ()) -> Asking[KeyFrame]:
         """Frame `index` with its own mask."""
-        result = self.segment(self.video[index])
+        result = yield Question(index, coming=coming)
         return KeyFrame(index, result.probability > self.threshold, result)
 
-    def best(self, candidates: Sequence[int], count: int = 1) -> list[KeyFrame]:
+    def best(self, candidates: Sequence[int], count: int = 1) -> Asking[list[KeyFrame]]:
         """The `count` candidates of the highest scores, best first, the earlier of equals; keeps no other's mask."""
-        return heapq.nlargest(count, map(self.key_frame, candidates), key=lambda key: key.result.score)
-
-
-def find_key_frame(
-    segmenter: Segmenter, text: Text, video: Video, candidates: Sequence[int], threshold: float = 0.5
-) -> KeyFrame:
-    """The candidate frame of the highest score, segmented without tracking; the earliest of equals."""
-    return Grounder(segmenter, text, video, threshold).best(candidates)[0]
+        best: list[KeyFrame] = []
+        for place, index in enumerate(candidates, 1):
+            best.append((yield from self.key_frame(index, candidates[place:])))
+            best = sorted(best, key=lambda key: -key.result.score)[:count]
+        return best
 
 
 def spread_candidates(length: int, count: int) -> list[int]:

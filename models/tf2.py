@@ -98,13 +98,14 @@ class TF2(nn.Module):
         annotated: the one annotated frame of each clip (A2D, JHMDB); everything after the backbone sees only that.
         """
         text = self.encode_text(captions)
-        current = self.encode_frames(clips, text, annotated)
+        levels = self.extract_levels(clips, annotated)
+        current = self.encode_levels(levels, text)
         if reference is None or not self.tracking:
             memories = (current,)
         else:
             memories = (self.encode_frames(reference, text, annotated), current)
         states = self.decode(text, memories)
-        features = self.pixel_decoder(current, text)
+        features = self.pixel_decoder(levels, current, text)
         masks = [self.segment(state, features, clips.sizes) for state in states]
         layers = [LayerOutput(s.logits, s.boxes, m) for s, m in zip(states, masks, strict=True)]
         return NetworkOutput(layers, states[-1].entering)
@@ -116,11 +117,13 @@ class TF2(nn.Module):
 
     def encode_frames(self, clips: Clips, text: Text, annotated: list[int] | None = None) -> Memory:
         """Frames (current or reference) and words → memory of one stream."""
-        length = 1 if annotated is not None else clips.length
-        return self.encode_levels(self.extract_levels(clips, annotated), text, length)
+        return self.encode_levels(self.extract_levels(clips, annotated), text)
 
     def extract_levels(self, clips: Clips, annotated: list[int] | None = None) -> list[Level]:
-        """What does not depend on the sentence: the backbone's stride-4 map, then the projected levels."""
+        """What does not depend on the sentence: the backbone's stride-4 map, then the projected levels.
+
+        Of frames, current or reference; the levels of N = B·T frames, or of the B annotated ones.
+        """
         maps = self.backbone[0](clips.frames)
         length = clips.length
         if annotated is not None:
@@ -130,11 +133,11 @@ class TF2(nn.Module):
         width = self.query_embed.embedding_dim
         return [with_position(m, padding, width) for m in (maps[0], *self.input_proj(maps[1:]))]
 
-    def encode_levels(self, levels: list[Level], text: Text, clip_length: int) -> Memory:
-        """Levels of extract_levels, fused with the words and encoded."""
-        stride4, *coarser = levels
+    def encode_levels(self, levels: list[Level], text: Text) -> Memory:
+        """Levels of extract_levels, fused with the words and encoded: the memory of one stream."""
+        coarser = levels[1:]
         fused = [level.with_features(self.fusion_module(level.features, text)) for level in coarser]
-        return self.transformer.encode(fused, stride4, clip_length)
+        return self.transformer.encode(fused, len(levels[0].features) // len(text.words))
 
     def decode(self, text: Text, memories: tuple[Memory, ...]) -> list[QueryState]:
         """The sentence's queries against the memories: (reference, current), or (current,) alone."""

@@ -1,11 +1,11 @@
 """A sentence and a video → the object's mask in every frame: key frame, then propagation; or clips without tracking."""
 
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from datasets.key_frames import KeyChoice
 from util.checkpoint import load_weights, read_checkpoint
@@ -16,37 +16,28 @@ from util.run_record import recorded_model
 from util.settings import InferenceSettings, Settings
 
 from . import network_from
+from .conversation import Answering, converse
+from .frame_segmenter import FrameSegmenter
+from .inference_layers import speed_up
 from .key_frames import selector_of
 from .key_frames_references import nearest_frames
 from .key_frames_restart import RestartingPropagator
 from .propagation import (
-    FrameResult,
-    FrameSegmenter,
+    Asking,
     Grounder,
     KeyFrame,
     Propagator,
+    Track,
+    TrackedFrame,
     Video,
     propagate,
     spread_candidates,
 )
+from .shared_frames import FramesReadAhead
+from .shared_states import SharedStates
 from .tf2 import TF2
 
-
-@dataclass(frozen=True)
-class TrackedFrame:
-    """One frame's answer: its index, the object's probability [H, W], and the network's result where it was asked.
-
-    is_key: the mask was not tracked, but given, or found in the frame alone.
-    """
-
-    index: int
-    probability: Tensor
-    result: FrameResult | None
-    is_key: bool = False
-
-    @property
-    def score(self) -> float | None:
-        return self.result.score if self.result else None
+MIB = 1 << 20
 
 
 class Tracker:
@@ -67,36 +58,52 @@ class Tracker:
             segmenter.network.tokenizer.ids(caption)
 
     def track(self, video: Video, caption: str, given: KeyChoice | None = None) -> Iterator[TrackedFrame]:
-        """Every frame once, as it is done: the best key frame first, then outward from it.
+        """One sentence: every frame once, as it is done, the best key frame first, then outward from it.
 
         Other key frames follow in the same way. Without tracking, from first to last.
         """
+        return (frame for _, frame in self.track_together(video, [caption], [given or KeyChoice()]))
+
+    def track_together(
+        self, video: Video, captions: Sequence[str], given: Sequence[KeyChoice] | None = None
+    ) -> Iterator[tuple[int, TrackedFrame]]:
+        """Several sentences: (sentence, frame) as it is done, each sentence's in the order that `track` says."""
         if not self.tracking:
-            yield from self._segment_clips(video, caption)
+            for number, caption in enumerate(captions):
+                yield from ((number, frame) for frame in self._segment_clips(video, caption))
             return
-        grounder, propagator = self._prepare(video, caption)
-        keys = self._start_points(grounder, propagator, given or KeyChoice())
+        with ThreadPoolExecutor(1) as thread:
+            frames = FramesReadAhead(video, self.segmenter.shrunk, thread)
+            tracks = [self._track(frames, choice) for choice in given or [KeyChoice()] * len(captions)]
+            yield from converse(tracks, self._answering(frames, captions))
+
+    def _answering(self, frames: FramesReadAhead, captions: Sequence[str]) -> Answering:
+        """Tracks are answered by the network, questions about a frame alone by the one that finds key frames."""
+        limit = self.settings.feature_memory * MIB
+        tracking = SharedStates(self.segmenter, frames, self.segmenter.encode_text(*captions), limit)
+        if self.key_segmenter is self.segmenter:
+            return tracking.answer
+        finding = SharedStates(self.key_segmenter, frames, self.key_segmenter.encode_text(*captions), limit)
+        return lambda sentences, questions: (finding if questions[0].alone else tracking).answer(sentences, questions)
+
+    def _track(self, video: Video, given: KeyChoice) -> Track:
+        """One sentence, from its candidates to its last frame."""
+        threshold = self.settings.threshold
+        restarting = self.settings.key_frame_selector == "restart"
+        propagator = (RestartingPropagator if restarting else Propagator)(video, threshold)
+        keys = yield from self._start_points(Grounder(video, threshold), propagator, given)
         nearest = nearest_frames(len(video), [key.index for key in keys])
         for key in keys:
             probability = key.result.probability if key.result else key.mask.float()
             yield TrackedFrame(key.index, probability, key.result, is_key=True)
-            for index, result in propagate(propagator, video, key, nearest[key.index]):
-                yield TrackedFrame(index, result.probability, result, propagator.grounded)
+            yield from propagate(propagator, key, nearest[key.index])
 
-    def _prepare(self, video: Video, caption: str) -> tuple[Grounder, Propagator]:
-        """Who finds the sentence's object in single frames, and who carries it from frame to frame."""
-        threshold, text = self.settings.threshold, self.segmenter.encode_text(caption)
-        key_text = text if self.key_segmenter is self.segmenter else self.key_segmenter.encode_text(caption)
-        grounder = Grounder(self.key_segmenter, key_text, video, threshold)
-        if self.settings.key_frame_selector == "restart":
-            return grounder, RestartingPropagator(self.segmenter, text, threshold, grounder.segment)
-        return grounder, Propagator(self.segmenter, text, threshold)
-
-    def _start_points(self, grounder: Grounder, propagator: Propagator, given: KeyChoice) -> list[KeyFrame]:
+    def _start_points(self, grounder: Grounder, propagator: Propagator, given: KeyChoice) -> Asking[list[KeyFrame]]:
         """The selector's choice, the best first; a given mask takes the place of the network's own."""
         candidates = given.candidates or spread_candidates(len(grounder.video), self.settings.key_candidates)
         if len(candidates) > 1 or candidates[0] not in given.masks:
-            keys = selector_of(self.settings.key_frame_selector, propagator).start_points(grounder, candidates)
+            selector = selector_of(self.settings.key_frame_selector, propagator)
+            keys = yield from selector.start_points(grounder, candidates)
         else:
             keys = [KeyFrame(candidates[0], torch.empty(0))]
         return [_with_given_mask(key, given, grounder.video) for key in keys]
@@ -125,18 +132,20 @@ def load_tracker(settings: Settings, local_rank: int = 0, *, recorded: bool = Fa
     if not settings.run.resume:
         raise InputError("no checkpoint: give --resume FILE, or a model folder")
     device = pick_device(settings.run.device, local_rank)
-    network = _load(settings, settings.run.resume, recorded=recorded).to(device)
+    network = _load(settings, settings.run.resume, device, recorded=recorded)
     key_network, key_model = None, settings.inference.key_model
     if key_model:
         encoder = own_text_encoder(key_model) if is_model_folder(key_model) else settings.model.text_encoder
         own = replace(settings, model=replace(settings.model, text_encoder=encoder))
-        key_network = _load(own, key_model, recorded=True).to(device)
+        key_network = _load(own, key_model, device, recorded=True)
     return Tracker(network, settings.inference, key_network)
 
 
-def _load(settings: Settings, path: str, *, recorded: bool) -> TF2:
+def _load(settings: Settings, path: str, device: torch.device, *, recorded: bool) -> TF2:
+    """A network for inference alone."""
     checkpoint = read_checkpoint(path)
     model = recorded_model(checkpoint, settings.model) if recorded else settings.model
     network = network_from(replace(model, backbone_pretrained="random", text_pretrained=False))
     print(load_weights(network, checkpoint, source=str(path)), file=sys.stderr)
-    return network.eval()
+    speed_up(network.to(device))
+    return network

@@ -1,5 +1,6 @@
 """Where pixels meet words: early fusion, and the pixel decoder's vision-language block (spec §2)."""
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
@@ -84,4 +85,6 @@ class VisionLanguageBlock(nn.Module):
         maps = rearrange(attended, "b (t h w) c -> (b t) c h w", h=small[0], w=small[1])
         if small == level.shape:
             return maps
+        # With a batch of one, PyTorch takes these strides for no format that it knows, and works 40 times longer.
+        maps = maps.clone(memory_format=torch.channels_last)
         return F.interpolate(maps, size=level.shape, mode="bilinear", align_corners=False)

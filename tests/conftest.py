@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from models.propagation import FrameSegmenter
+from models.frame_segmenter import FrameSegmenter
 from tools.make_text_encoder import make_text_encoder
 from tools.make_untrained import SENTENCES, SMALL, make_checkpoint
 from util.errors import exit_on_input_error
@@ -124,13 +124,18 @@ def program(monkeypatch, capsys):
 
 @pytest.fixture
 def segmented(monkeypatch):
-    """A list that grows by (network, number of frames, whether there is a reference) each time a network is asked."""
+    """A list that grows by (network, number of frames, whether there is a reference) each time a network answers."""
     calls = []
-    segment_clip = FrameSegmenter.segment_clip
+    answer, segment_clip = FrameSegmenter.answer, FrameSegmenter.segment_clip
 
-    def counted(self, images, text, references=None):
-        calls.append((self.network, len(images), references is not None))
-        return segment_clip(self, images, text, references)
+    def counted(self, state, text, size, references=None):
+        calls.extend([(self.network, 1, references is not None)] * len(state.features))
+        return answer(self, state, text, size, references)
 
-    monkeypatch.setattr(FrameSegmenter, "segment_clip", counted)
+    def counted_clip(self, images, text):
+        calls.append((self.network, len(images), False))
+        return segment_clip(self, images, text)
+
+    monkeypatch.setattr(FrameSegmenter, "answer", counted)
+    monkeypatch.setattr(FrameSegmenter, "segment_clip", counted_clip)
     return calls

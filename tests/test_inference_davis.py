@@ -11,9 +11,11 @@ from PIL import Image
 import inference_davis
 from inference_davis import main, with_davis_defaults
 from models.postprocessors import merge_objects
-from models.tracker import TrackedFrame, Tracker
+from models.propagation import TrackedFrame
+from models.tracker import Tracker
 from opts import parse_settings
 from tools.data.convert_davis_to_ytvos import ANNOTATIONS, convert
+from util.inference_run import Job
 from util.mask_io import davis_palette, write_label_map
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -66,17 +68,18 @@ def tracked(monkeypatch):
     """
     asked = []
 
-    def track(self, video, caption, given=None):
-        asked.append(caption)
-        _, key, annotation = caption.split()
+    def track(self, video, captions, given=None):
+        asked.extend(captions)
         for index in range(len(video)):
             _ = video[index]
-            probability = torch.full(SIZE, {"1": 0.6, "2": 0.45, "3": 0.1}[key])
-            if key == "3":
-                probability[:, :8] = 0.9 if annotation == "0" else 0.4
-            yield TrackedFrame(index, probability, None, is_key=index == 0)
+            for number, caption in enumerate(captions):
+                _, key, annotation = caption.split()
+                probability = torch.full(SIZE, {"1": 0.6, "2": 0.45, "3": 0.1}[key])
+                if key == "3":
+                    probability[:, :8] = 0.9 if annotation == "0" else 0.4
+                yield number, TrackedFrame(index, probability, None, is_key=index == 0)
 
-    monkeypatch.setattr(Tracker, "track", track)
+    monkeypatch.setattr(Tracker, "track_together", track)
     return asked
 
 
@@ -174,16 +177,18 @@ def test_a_finished_video_is_never_computed_twice(run, output, tracked):
 
 
 def test_an_interrupted_video_keeps_its_finished_objects(run, output, tracked, monkeypatch):
-    track = Tracker.track
+    """Objects are segmented one by one here, so that the second can be interrupted."""
+    monkeypatch.setattr(Job.parts, "__defaults__", (1,))
+    track = Tracker.track_together
 
-    def interrupted(self, video, caption, given=None):
-        for frame in track(self, video, caption, given):
-            if caption == "pair 3 0" and frame.index == 1:
+    def interrupted(self, video, captions, given=None):
+        for number, frame in track(self, video, captions, given):
+            if captions == ["pair 3 0"] and frame.index == 1:
                 raise KeyboardInterrupt
-            yield frame
+            yield number, frame
 
     with monkeypatch.context() as patch:
-        patch.setattr(Tracker, "track", interrupted)
+        patch.setattr(Tracker, "track_together", interrupted)
         outcome = run()
     assert outcome.code == 130
     assert "Traceback" not in outcome.err

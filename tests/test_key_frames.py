@@ -15,7 +15,8 @@ from PIL import Image
 from datasets.expressions import VideoEntry
 from datasets.key_frames import KeyChoice, KeyFrameFiles
 from datasets.reference_frame import outward
-from models.propagation import FrameResult, KeyFrame, Propagator, find_key_frame, propagate, spread_candidates
+from models.conversation import converse
+from models.propagation import FrameResult, Grounder, KeyFrame, Propagator, propagate, spread_candidates
 from util.errors import InputError
 
 SIZE = (6, 8)
@@ -31,22 +32,22 @@ def in_a_video():
 
 
 @given(in_a_video())
-def test_every_frame_is_covered_once_from_its_neighbour_nearer_the_key(place):
+def test_every_frame_is_covered_once_outward_from_the_key(place):
     length, key = place
-    order = outward(length, key)
-    assert sorted([key, *(frame for frame, _ in order)]) == list(range(length))
-    done = {key}
-    for frame, neighbour in order:
-        assert neighbour in done
-        assert abs(frame - neighbour) == 1
-        assert abs(neighbour - key) == abs(frame - key) - 1
-        done.add(frame)
+    forward, backward = outward(range(length), key)
+    assert sorted([key, *forward, *backward]) == list(range(length))
+    assert list(forward) == sorted(forward)
+    assert list(backward) == sorted(backward, reverse=True)
+
+
+def test_a_part_of_a_video():
+    assert [list(way) for way in outward(range(3, 8), 5)] == [[6, 7], [4, 3]]
 
 
 @pytest.mark.parametrize(("length", "key"), [(4, 4), (4, -1), (0, 0)])
 def test_a_key_frame_outside_the_video_is_refused(length, key):
-    with pytest.raises(IndexError, match=f"key frame {key} is outside a video of {length} frames"):
-        outward(length, key)
+    with pytest.raises(IndexError, match=f"key frame {key} is outside the frames 0 to {length - 1}"):
+        outward(range(length), key)
 
 
 class CountedVideo(Sequence):
@@ -90,45 +91,75 @@ def alive(references):
     return sum(reference() is not None for reference in references)
 
 
+def answered(asking, segmenter, video):
+    """What an Asking finds, its questions answered by a segmenter."""
+    try:
+        question = next(asking)
+        while True:
+            question = asking.send(segmenter.segment(video[question.index], None, question.reference))
+    except StopIteration as found:
+        return found.value
+
+
+def carried(segmenter, video, key, **options):
+    """The frames that propagation from a key frame's own mask tells of, in its order."""
+
+    def answer(tracks, questions):
+        return [segmenter.segment(video[question.index], None, question.reference) for question in questions]
+
+    track = propagate(Propagator(video, **options), KeyFrame(key, mask_of(key)))
+    return (frame for _, frame in converse([track], answer))
+
+
 @given(in_a_video())
-def test_each_reference_is_the_neighbour_with_its_own_mask_and_nothing_else_is_kept(place):
+def test_each_reference_is_the_neighbour_with_its_own_mask(place):
     length, key = place
     video, segmenter = CountedVideo(length), FakeSegmenter()
-    propagator = Propagator(segmenter, None, threshold=0.5)
-    start = KeyFrame(key, mask_of(key))
-    order = []
-    for index, result in propagate(propagator, video, start):
-        order.append(index)
-        assert torch.equal(result.probability > 0.5, mask_of(index))
-    assert order == [frame for frame, _ in outward(length, key)]
-    for frame, neighbour in outward(length, key):
+    frames = list(carried(segmenter, video, key))
+    assert all(torch.equal(frame.probability > 0.5, mask_of(frame.index)) for frame in frames)
+    assert [frame.index for frame in frames] == [index for way in outward(range(length), key) for index in way]
+    for frame in frames:
+        neighbour = frame.index + (-1 if frame.index > key else 1)
         wanted = video[neighbour] * mask_of(neighbour).numpy()[..., None]
-        np.testing.assert_array_equal(segmenter.seen[frame], wanted)
-        assert segmenter.seen[frame].dtype == np.uint8
+        np.testing.assert_array_equal(segmenter.seen[frame.index], wanted)
+        assert segmenter.seen[frame.index].dtype == np.uint8
 
 
 def test_only_the_last_mask_and_frame_are_kept():
     video, segmenter = CountedVideo(40), FakeSegmenter()
-    propagator = Propagator(segmenter, None)
-    for _ in propagate(propagator, video, KeyFrame(20, mask_of(20))):
+    for _ in carried(segmenter, video, 20):
         assert alive(segmenter.answers) <= 2  # this frame's, and `_` of the loop
         assert alive(video.handed_out) <= 1
-    state = [value for value in vars(propagator).values() if isinstance(value, np.ndarray | torch.Tensor)]
-    assert [value.shape for value in state] == [(*SIZE, 3)]
 
 
 def test_the_threshold_makes_the_reference():
-    segmenter = FakeSegmenter()
-    propagator = Propagator(segmenter, None, threshold=0.8)
-    video = CountedVideo(3)
-    list(propagate(propagator, video, KeyFrame(0, mask_of(0))))
+    segmenter, video = FakeSegmenter(), CountedVideo(3)
+    list(carried(segmenter, video, 0, threshold=0.8))
     np.testing.assert_array_equal(segmenter.seen[1], video[0] * mask_of(0).numpy()[..., None])
     assert not segmenter.seen[2].any()  # 0.7 does not reach 0.8
 
 
+def test_what_comes_next_is_announced():
+    """So that it can be read and computed ahead; at the ends the way's direction still shows."""
+    asked = []
+
+    def answer(tracks, questions):
+        asked.extend(questions)
+        return [FrameResult(torch.zeros(SIZE), torch.zeros(2), torch.zeros(4), torch.zeros(2))]
+
+    list(converse([propagate(Propagator(CountedVideo(6)), KeyFrame(2, mask_of(2)))], answer))
+    assert [(question.index, list(question.coming), question.backward) for question in asked] == [
+        (3, [4, 5], False),
+        (4, [5], False),
+        (5, [], False),
+        (1, [0], True),
+        (0, [], True),
+    ]
+
+
 def test_a_step_before_the_start_is_a_mistake():
     with pytest.raises(RuntimeError, match="before"):
-        Propagator(FakeSegmenter(), None).step(CountedVideo(1)[0])
+        next(Propagator(CountedVideo(1)).step(0))
 
 
 # ---- the network's own choice
@@ -136,7 +167,8 @@ def test_a_step_before_the_start_is_a_mistake():
 
 def test_the_highest_score_is_the_key_frame_and_its_mask_the_start():
     segmenter = FakeSegmenter({1: 0.2, 4: 0.9, 5: 0.9, 7: 0.99})
-    key = find_key_frame(segmenter, None, CountedVideo(8), [1, 4, 5], 0.5)
+    video = CountedVideo(8)
+    (key,) = answered(Grounder(video).best([1, 4, 5]), segmenter, video)
     assert key.index == 4  # the earliest of equals; 7 was not among the candidates
     assert torch.equal(key.mask, mask_of(4))
     assert key.result.score == pytest.approx(0.9)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.propagation import FrameSegmenter
+from models.frame_segmenter import FrameSegmenter
 from models.tracker import load_tracker
 from opts import parse_settings
 from tools import pack_model

@@ -12,19 +12,22 @@ from conftest import YTVOS_FRAMES, YTVOS_VIDEOS
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from test_key_frames import SIZE, CountedVideo, alive, in_a_video
+from test_key_frames import SIZE, CountedVideo, alive, answered, in_a_video
 
 import inference_ytvos
 from datasets.key_frames import KeyChoice
+from datasets.video_source import FrameFolder
+from models.conversation import converse
 from models.key_frames import selector_of
 from models.key_frames_consensus import MOST_VOTERS
 from models.key_frames_references import MOST_REFERENCES, nearest_frames
 from models.key_frames_restart import MIN_IOU, MIN_SCORE, RestartingPropagator, iou
 from models.propagation import FrameResult, Grounder, KeyFrame, Propagator, propagate, spread_candidates
+from models.shared_frames import IMAGES_KEPT
 from models.tracker import Tracker
 from opts import KEY_FRAME_SELECTORS as SELECTORS
 from opts import parse_settings
-from util.results import ResultWriter
+from util.results import ExpressionResults
 
 KEEPING = {"argmax": 1, "consensus": MOST_VOTERS, "references": MOST_REFERENCES, "restart": 1}
 
@@ -49,8 +52,8 @@ class FakeNetwork:
         self.scores, self.masks, self.tracked = scores or {}, masks or {}, tracked or {}
         self.calls, self.answers, self.most_alive = [], [], 0
 
-    def encode_text(self, caption):
-        return caption
+    def shrunk(self, image):
+        return None
 
     def segment(self, image, text, reference=None):
         index = int(image[0, 0, 0]) - 1
@@ -68,15 +71,29 @@ class FakeNetwork:
 def tracker_of(network, selector, candidates=0, key_network=None):
     settings = parse_settings(["--key_frame_selector", selector, "--key_candidates", str(candidates)]).inference
     with patch("models.tracker.FrameSegmenter", lambda segmenter, _: segmenter):
-        return Tracker(network, settings, key_network)
+        return FakeTracker(network, settings, key_network)
+
+
+class FakeTracker(Tracker):
+    """Asks FakeNetworks, a frame at a time."""
+
+    def _answering(self, frames, captions):
+        def answer(tracks, questions):
+            return [
+                (self.key_segmenter if q.alone else self.segmenter).segment(frames[q.index], None, q.reference)
+                for q in questions
+            ]
+
+        return answer
 
 
 def on_record(frames, length, folder):
     """The key frame that results keep of a track."""
-    writer = ResultWriter(folder, None, [str(i) for i in range(length)], 0.5)
-    for frame in frames:
-        writer.add(frame)
-    return int(writer.record()["key_frame"])
+    results = ExpressionResults("it", folder / "masks", folder / "record.json")
+    with results.writing(FrameFolder([f"{i}.jpg" for i in range(length)]), 0.5) as writer:
+        for frame in frames:
+            writer.add(frame)
+    return int(json.loads(results.record.read_text())["key_frame"])
 
 
 # ---- what holds for all
@@ -115,7 +132,7 @@ def test_memory_does_not_grow_with_the_video(selector, length):
     """All frames are candidates."""
     network, video = FakeNetwork({i: i / 200 for i in range(length)}), CountedVideo(length)
     for _ in tracker_of(network, selector).track(video, "it"):
-        assert alive(video.handed_out) <= 2
+        assert alive(video.handed_out) <= IMAGES_KEPT + 1
     assert network.most_alive <= KEEPING[selector] + 2  # this frame's, and the one before
 
 
@@ -157,13 +174,17 @@ def test_a_run_writes_every_mask_and_one_key_frame(selector, program, inference_
     assert {video: set(keys) for video, keys in recorded[1].items()} == {v: set(e) for v, e in YTVOS_VIDEOS.items()}
 
 
+def start_points(selector, network, length, candidates, threshold=0.5):
+    video = CountedVideo(length)
+    asking = selector_of(selector, Propagator(video, threshold)).start_points(Grounder(video, threshold), candidates)
+    return answered(asking, network, video)
+
+
 # ---- consensus
 
 
 def consensus(network, length, candidates):
-    grounder = Grounder(network, None, CountedVideo(length))
-    (key,) = selector_of("consensus", Propagator(network, None)).start_points(grounder, candidates)
-    return key
+    return start_points("consensus", network, length, candidates)[0]
 
 
 @given(in_a_video(), st.integers(1, 20))
@@ -199,8 +220,7 @@ def test_one_candidate_keeps_its_own_mask():
 
 
 def test_the_threshold_decides_the_vote():
-    grounder = Grounder(FakeNetwork(), None, CountedVideo(3), threshold=0.9)
-    (key,) = selector_of("consensus", Propagator(FakeNetwork(), None)).start_points(grounder, [0, 1, 2])
+    (key,) = start_points("consensus", FakeNetwork(), 3, [0, 1, 2], threshold=0.9)
     assert not key.mask.any()
 
 
@@ -222,8 +242,7 @@ def test_every_frame_belongs_to_its_nearest_key_frame(place):
 @pytest.mark.parametrize(("candidates", "count"), [(1, 1), (3, 1), (4, 1), (8, 2), (11, 2), (12, 3), (100, 16)])
 def test_the_best_quarter_are_key_frames(candidates, count):
     network = FakeNetwork({i: i / 100 for i in range(candidates)})
-    grounder = Grounder(network, None, CountedVideo(candidates))
-    keys = selector_of("references", Propagator(network, None)).start_points(grounder, range(candidates))
+    keys = start_points("references", network, candidates, range(candidates))
     assert [key.index for key in keys] == list(range(candidates))[-count:][::-1]
 
 
@@ -245,12 +264,13 @@ def test_frames_are_carried_outward_to_the_middle():
 def restarting(network, length, key):
     """Each frame's mask, from `key` outward, and the frames that were found anew."""
     video = CountedVideo(length)
-    propagator = RestartingPropagator(network, None, 0.5, Grounder(network, None, video).segment)
-    masks, anew = {}, []
-    for index, result in propagate(propagator, video, KeyFrame(key, square(2))):
-        masks[index] = result.probability > 0.5
-        anew += [index] if propagator.grounded else []
-    return masks, anew
+    track = propagate(RestartingPropagator(video), KeyFrame(key, square(2)))
+
+    def answer(tracks, questions):
+        return [network.segment(video[question.index], None, question.reference) for question in questions]
+
+    frames = [frame for _, frame in converse([track], answer)]
+    return {frame.index: frame.probability > 0.5 for frame in frames}, [f.index for f in frames if f.is_key]
 
 
 ELSEWHERE, NOWHERE, EVERYWHERE = square(5), square(0, 0), torch.ones(SIZE, dtype=torch.bool)
@@ -325,7 +345,7 @@ def test_of_several_references_the_best_one_is_on_record(tmp_path):
 @pytest.mark.parametrize("name", SELECTORS)
 def test_every_name_of_the_flag_is_a_selector(name):
     network = FakeNetwork()
-    keys = selector_of(name, Propagator(network, None)).start_points(Grounder(network, None, CountedVideo(4)), [1, 2])
+    keys = start_points(name, network, 4, [1, 2])
     assert keys[0].index == 1
 
 

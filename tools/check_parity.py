@@ -7,7 +7,7 @@ Prints case × array × error and exits 1 where a bar is missed or a case cannot
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,8 +20,10 @@ if __package__ is None or __package__ == "":  # run as a file: the project's roo
 
 from datasets.preprocessing import inference_frame
 from datasets.reference_frame import black_out
+from models.conversation import converse
 from models.criterion import Criterion
-from models.propagation import FrameSegmenter, KeyFrame, Propagator, propagate
+from models.frame_segmenter import FrameSegmenter
+from models.propagation import FrameResult, KeyFrame, Propagator, Question, propagate
 from models.tf2 import TF2
 from tools.golden import SECOND_NAME, Case, build_filled, read_cases
 from util.errors import InputError, exit_on_input_error
@@ -169,11 +171,16 @@ def propagation_case(path: Path, data: Path | None) -> Iterator[Row]:
     segmenter = FrameSegmenter(model)
     with torch.inference_mode():
         text = model.encode_text(Tokens.padded([spec["input_ids"]]))
-    propagator = Propagator(segmenter, text, spec["threshold"])
     with np.load(path.with_suffix(".npz")) as arrays:
         golden_masks = np.unpackbits(arrays["masks"], axis=-1)[..., : arrays["shape"][-1]].astype(bool)
         golden_scores = arrays["scores"]
-    for index, result in propagate(propagator, video, KeyFrame(key, key_mask)):
+
+    def answer(_: Sequence[int], questions: Sequence[Question]) -> list[FrameResult]:
+        return [segmenter.segment(video[q.index], text, q.reference) for q in questions]
+
+    track = propagate(Propagator(video, spec["threshold"]), KeyFrame(key, key_mask))
+    for _, frame in converse([track], answer):
+        index, result = frame.index, frame.result
         mask = to_numpy(result.probability > spec["threshold"])
         yield Row(path.stem, f"frame {spec['frames'][index]} 1 − IoU", 1 - iou(mask, golden_masks[index]), 1 - IOU_BAR)
         error = np.abs(to_numpy(result.scores) - golden_scores[index]).max()

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script,
 
 from datasets.reference_frame import black_out
 from models import network_from
-from models.propagation import FrameSegmenter
+from models.frame_segmenter import FrameSegmenter
 from models.tf2 import TF2
 from models.tracker import load_tracker
 from opts import get_args_parser, parse_settings

@@ -11,21 +11,28 @@ from tqdm import tqdm
 from datasets.expressions import Expression, VideoEntry, normalise_caption
 from datasets.key_frames import KeyFrameFiles
 from datasets.ytvos_videos import VideoCollection
+from models.propagation import TrackedFrame
 from models.text_encoder import CaptionTokenizer
-from models.tracker import TrackedFrame, Tracker, load_tracker
+from models.tracker import Tracker, load_tracker
 from util.errors import InputError, OutputError
 from util.files import make_output_folder
 from util.launch import run_sharded
 from util.model_folder import is_model_folder
 from util.settings import Settings
 
+TOGETHER = 4  # expressions that share a video's features: more cost memory, and more work where a run is cut off
+
 
 @dataclass(frozen=True)
 class Job:
-    """A piece of work that is finished or not: expressions of one video that end in one place."""
+    """Expressions of one video that are segmented together.
+
+    indivisible: they end in one place, so that one is of no use without the others
+    """
 
     video: VideoEntry
     expressions: tuple[Expression, ...]
+    indivisible: bool = False
 
     @property
     def frames(self) -> int:
@@ -34,6 +41,11 @@ class Job:
     @property
     def name(self) -> str:
         return f"{self.video.name}/{'+'.join(e.id for e in self.expressions)}"
+
+    def parts(self, size: int = TOGETHER) -> Iterator["Job"]:
+        """The same work in jobs of at most `size` expressions."""
+        for start in range(0, len(self.expressions), size):
+            yield Job(self.video, self.expressions[start : start + size])
 
 
 @dataclass(frozen=True)
@@ -69,10 +81,11 @@ class InferenceRun:
         """The sentence as the network reads it."""
         return normalise_caption(expression.text, self.settings.data.caption_case)
 
-    def track(self, tracker: Tracker, video: VideoEntry, expression: Expression) -> Iterator[TrackedFrame]:
-        """Every frame of one expression, as it is done."""
-        given = self.keys.choice(video, expression.id)
-        return tracker.track(self.collection.open(video), self.caption(expression), given)
+    def track(self, tracker: Tracker, job: Job) -> Iterator[tuple[int, TrackedFrame]]:
+        """Every frame of the job's expressions, as it is done: (place of the expression in the job, frame)."""
+        given = [self.keys.choice(job.video, expression.id) for expression in job.expressions]
+        captions = [self.caption(expression) for expression in job.expressions]
+        return tracker.track_together(self.collection.open(job.video), captions, given)
 
     def carry_out(self, jobs: Sequence[Job], work: "Work") -> int | None:
         """Share the jobs out and do them; the exit code, or None in all but the first of torchrun's processes."""
@@ -108,10 +121,18 @@ def do_share(work: Work, run: InferenceRun, jobs: Sequence[Job], local_rank: int
     with tqdm(total=sum(job.frames for job in jobs), unit="frame", disable=not progress) as bar:
         for job in jobs:
             bar.set_description(job.name)
-            try:
-                work(run, tracker, job, bar)
-            except OutputError:
-                raise
-            except InputError as error:
-                problems.append(str(error))
+            problems += do_job(lambda part: work(run, tracker, part, bar), job)
     return problems
+
+
+def do_job(work: Callable[[Job], None], job: Job) -> list[str]:
+    """Do what can be done of a job: what fails together is tried one by one. Returns what went wrong."""
+    try:
+        work(job)
+    except OutputError:
+        raise
+    except InputError as error:
+        if job.indivisible or len(job.expressions) == 1:
+            return [str(error)]
+        return [problem for part in job.parts(1) for problem in do_job(work, part)]
+    return []

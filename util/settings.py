@@ -114,6 +114,7 @@ class InferenceSettings:
     key_candidates: int
     key_frame_selector: str
     clip_frames: int | None
+    feature_memory: int
     overwrite: bool
 
 

@@ -5,25 +5,56 @@ B clips, T frames a clip, N = B·T frames, C hidden width, L words, Q queries, K
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
-class OnDevice:
-    """Lets a dataclass of tensors move between devices as one."""
 
-    def to(self, device: torch.device | str) -> OnDevice:
+class OfTensors:
+    """A dataclass of tensors that is handled as one."""
+
+    def to(self, device: torch.device | str) -> Self:
         """A copy whose tensors lie on `device`."""
-        tensors = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: t.to(device) for name, t in tensors.items() if isinstance(t, Tensor)})
+        return self._changed(lambda tensor: tensor.to(device))
+
+    def take(self, rows: Sequence[int]) -> Self:
+        """Rows of the first axis of every tensor, in this order; one may come several times. A range shares memory."""
+        if isinstance(rows, range):
+            return self._changed(lambda tensor: tensor[rows.start : rows.stop])
+        return self._changed(lambda tensor: tensor[torch.as_tensor(rows, device=tensor.device)])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Rows of several, behind one another; what is no tensor is that of the first."""
+        first, *others = parts
+        if not others:
+            return first
+        values = {f.name: getattr(first, f.name) for f in fields(cls)}
+        tensors = [name for name, value in values.items() if isinstance(value, Tensor)]
+        return replace(first, **{name: torch.cat([getattr(part, name) for part in parts]) for name in tensors})
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all tensors."""
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, Tensor | OfTensors))
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> Self:
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        tensors = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
+        inner = {name: value._changed(change) for name, value in values.items() if isinstance(value, OfTensors)}
+        return replace(self, **tensors, **inner)
 
 
 @dataclass(frozen=True)
-class Clips(OnDevice):
+class Clips(OfTensors):
     """A batch of normalised clips, padded at the bottom and right (spec §2, Padding).
 
     frames   [B, T, 3, H, W] float
@@ -67,7 +98,7 @@ def pad_to(tensor: Tensor, height: int, width: int, value: float = 0.0) -> Tenso
 
 
 @dataclass(frozen=True)
-class Tokens(OnDevice):
+class Tokens(OfTensors):
     """Token ids of a batch of sentences, `<s>` and `</s>` included.
 
     ids   [B, L] int
@@ -87,7 +118,7 @@ class Tokens(OnDevice):
 
 
 @dataclass(frozen=True)
-class Text(OnDevice):
+class Text(OfTensors):
     """Encoded sentences: what the network knows of the expression.
 
     words     [B, L, C]
@@ -108,7 +139,7 @@ class Text(OnDevice):
 
 
 @dataclass(frozen=True)
-class Level(OnDevice):
+class Level(OfTensors):
     """One feature map of N = B·T frames.
 
     features  [N, C, h, w]
@@ -130,15 +161,13 @@ class Level(OnDevice):
 
 
 @dataclass(frozen=True)
-class Memory:
+class Memory(OfTensors):
     """Encoder memory of one stream (the current frames, or their references).
 
     tokens        [N, S, C], all levels behind one another
     padding       [N, S] bool, True on padding
     valid_ratios  [N, levels, 2], unpadded part of (width, height)
     shapes        (h, w) of each level
-    stride4       the backbone's finest map, for the pixel decoder
-    levels        padding and position of each level (their features are what entered the encoder)
     clip_length   T
     """
 
@@ -146,21 +175,16 @@ class Memory:
     padding: Tensor
     valid_ratios: Tensor
     shapes: list[tuple[int, int]]
-    stride4: Level
-    levels: list[Level]
     clip_length: int
 
-    def maps(self) -> list[Level]:
+    def maps(self) -> list[Tensor]:
         """The memory cut back into its levels, [N, C, h, w] each, fine to coarse."""
         parts = self.tokens.split([h * w for h, w in self.shapes], dim=1)
-        return [
-            level.with_features(rearrange(part, "n (h w) c -> n c h w", h=h))
-            for level, part, (h, _) in zip(self.levels, parts, self.shapes, strict=True)
-        ]
+        return [rearrange(part, "n (h w) c -> n c h w", h=h) for part, (h, _) in zip(parts, self.shapes, strict=True)]
 
 
 @dataclass(frozen=True)
-class QueryState:
+class QueryState(OfTensors):
     """What one decoder layer says.
 
     content    [B, T, Q, C]
@@ -177,8 +201,9 @@ class QueryState:
     reference: Tensor
 
     def only(self, query: Tensor) -> QueryState:
-        """The same with one query left, Q = 1."""
-        return QueryState(**{f.name: getattr(self, f.name)[:, :, query][:, :, None] for f in fields(self)})
+        """The same with one query of each clip left, Q = 1; query [B]."""
+        clip = torch.arange(len(query), device=query.device)
+        return self._changed(lambda tensor: tensor[clip, :, query][:, :, None])
 
 
 @dataclass(frozen=True)
@@ -206,7 +231,7 @@ class NetworkOutput:
 
 
 @dataclass(frozen=True)
-class Target(OnDevice):
+class Target(OfTensors):
     """The referred object in one clip.
 
     label  [] int class of the object (0 with one class)

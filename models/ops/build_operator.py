@@ -21,6 +21,13 @@ PACKAGE = "tf2_ops"  # what it is installed as
 RECORD = "built.json"
 # -fno-trapping-math, -fno-math-errno: comparisons and conversions may be vectorised. No -ffast-math: NaN must stay NaN.
 CPU_FLAGS = ("-O3", "-std=c++17", "-fPIC", "-shared", "-fno-math-errno", "-fno-trapping-math", "-Wno-psabi")
+# Apple's clang has no OpenMP; an old assembler under a new compiler has no AMX.
+_CPU_ATTEMPTS = (
+    (("-fopenmp",), ""),
+    (("-fopenmp", "-DTF2_NO_AMX"), ", without AMX"),
+    ((), ", for one thread (no OpenMP)"),
+    (("-DTF2_NO_AMX",), ", for one thread (no OpenMP), without AMX"),
+)
 CUDA_FLAGS = ("-O3", "-std=c++17", "-shared", "-Xcompiler", "-fPIC", "--threads", "0")
 CUDA_ARCHITECTURES = ("75", "80", "86", "89", "90", "100", "120")
 
@@ -88,12 +95,11 @@ def _build_cpu(folder: Path) -> str:
         return "not built (no C++ compiler: c++, g++ or clang++)"
     sources = map(str, sorted((SOURCES / "cpu").glob("*.cpp")))
     command = [compiler, *CPU_FLAGS, _digest_flag(), *sources]
-    why = _compile([*command, "-fopenmp"], folder / library_name("cpu"))
-    if not why:
-        return f"built with {compiler}"
-    # Without OpenMP, as Apple's clang is, it runs on one thread.
-    without_openmp = _compile(command, folder / library_name("cpu"))
-    return f"not built ({without_openmp})" if without_openmp else f"built with {compiler}, for one thread (no OpenMP)"
+    for flags, lacks in _CPU_ATTEMPTS:
+        why = _compile([*command, *flags], folder / library_name("cpu"))
+        if not why:
+            return f"built with {compiler}{lacks}"
+    return f"not built ({why})"
 
 
 def _build_cuda(folder: Path) -> str:

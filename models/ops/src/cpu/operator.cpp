@@ -1,7 +1,5 @@
 // The CPU library: chooses the kernels that this processor runs, and deals tasks to threads (functions/compiled.py calls).
-#include <cstdlib>
-#include <memory>
-
+#include "scratch.h"
 #include "task.h"
 
 #define TF2_KERNELS(name)                       \
@@ -47,17 +45,6 @@ const Build& build() {
     for (chosen = builds(); !chosen->runs_here; ++chosen) {
     }
   return *chosen;
-}
-
-// Memory that a thread keeps from call to call: fresh pages cost as much as the arithmetic of a small problem.
-char* scratch_of_this_thread(size_t bytes) {
-  static thread_local std::unique_ptr<char, void (*)(void*)> memory(nullptr, std::free);
-  static thread_local size_t size = 0;
-  if (size < bytes) {
-    memory.reset(static_cast<char*>(std::aligned_alloc(64, bytes)));
-    size = memory ? bytes : 0;
-  }
-  return memory.get();
 }
 
 // Tasks are heads, in `parts` each. Returns 0, or 1 where there is not enough memory.

@@ -1,0 +1,98 @@
+"""The network on whole frames in inference, a step at a time: what hangs on the frame, on the sentence, on the track.
+
+F frames of one video, B pairs of a frame and a sentence.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets.preprocessing import INFERENCE_SHORT_SIDE, inference_frame, resized_size
+from util.structures import Clips, Level, Memory, OfTensors, QueryState, Text
+
+from .postprocessors import query_scores, resize_masks
+from .propagation import FrameResult
+from .tf2 import TF2
+
+Size = tuple[int, int]  # (H, W) of the video
+
+
+@dataclass(frozen=True)
+class FrameState(OfTensors):
+    """What the network knows of B pairs of a frame and a sentence before any track.
+
+    memory    of the frames as they are
+    features  [B, mask_dim, h, w] for the masks
+    """
+
+    memory: Memory
+    features: Tensor
+
+
+class FrameSegmenter:
+    """One network in evaluation mode, on frames whose short side is brought to `short_side`."""
+
+    def __init__(self, network: TF2, short_side: int = INFERENCE_SHORT_SIDE):
+        self.network, self.short_side = network.eval(), short_side
+        self.device = network.query_embed.weight.device
+
+    @torch.inference_mode()
+    def encode_text(self, *captions: str) -> Text:
+        """Sentences → their features, to be used for all frames."""
+        return self.network.encode_text(list(captions))
+
+    def shrunk(self, image: np.ndarray) -> Tensor:
+        """RGB uint8 [H, W, 3] → what the network sees, [3, h, w]."""
+        return inference_frame(image, self.short_side)
+
+    @torch.inference_mode()
+    def look(self, frames: Sequence[Tensor]) -> list[Level]:
+        """Frames as `shrunk` makes them, all of one size → their levels, which no sentence changes."""
+        return self.network.extract_levels(self._clips(frames))
+
+    @torch.inference_mode()
+    def read(self, levels: list[Level], text: Text) -> FrameState:
+        """The levels of B frames, and B sentences, one for each."""
+        memory = self.network.encode_levels(levels, text)
+        return FrameState(memory, self.network.pixel_decoder(levels, memory, text))
+
+    @torch.inference_mode()
+    def answer(
+        self, state: FrameState, text: Text, size: Size, references: Sequence[np.ndarray] | None = None
+    ) -> list[FrameResult]:
+        """Each of the B sentences' object; `references` are the frames' masked neighbours, RGB uint8 [H, W, 3]."""
+        memories = (state.memory,)
+        if references is not None and self.network.tracking:
+            shown = self._clips([self.shrunk(reference) for reference in references])
+            memories = (self.network.encode_frames(shown, text), state.memory)
+        return self._best_queries(self.network.decode(text, memories)[-1], state.features, size)
+
+    def segment(self, image: np.ndarray, text: Text, reference: np.ndarray | None = None) -> FrameResult:
+        """One sentence's object in one image, RGB uint8 [H, W, 3]; `reference` is its masked neighbour."""
+        state = self.read(self.look([self.shrunk(image)]), text)
+        return self.answer(state, text, image.shape[:2], None if reference is None else [reference])[0]
+
+    @torch.inference_mode()
+    def segment_clip(self, images: Sequence[np.ndarray], text: Text) -> list[FrameResult]:
+        """T frames at once without references, one query for all."""
+        state = self.read(self.look([self.shrunk(image) for image in images]), text)
+        return self._best_queries(self.network.decode(text, (state.memory,))[-1], state.features, images[0].shape[:2])
+
+    def _clips(self, frames: Sequence[Tensor]) -> Clips:
+        """Clips of one frame each."""
+        return Clips.unpadded(torch.stack(list(frames))[:, None].to(self.device))
+
+    def _best_queries(self, states: QueryState, features: Tensor, size: Size) -> list[FrameResult]:
+        """The best query of each clip, in each of its frames."""
+        scores = query_scores(states.logits)
+        chosen = states.only(scores.argmax(-1))
+        shrunk = torch.tensor([resized_size(size, self.short_side)] * len(scores), device=scores.device)
+        masks = self.network.segment(chosen, features, shrunk).flatten(0, 1)
+        probabilities = resize_masks(masks, size)[:, 0]
+        boxes, points = chosen.boxes.flatten(0, 2), chosen.reference.flatten(0, 2)
+        frames = len(probabilities) // len(scores)
+        parts = zip(probabilities, scores.repeat_interleave(frames, 0), boxes, points, strict=True)
+        return [FrameResult(*part) for part in parts]

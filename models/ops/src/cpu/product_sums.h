@@ -1,0 +1,185 @@
+// Multiplying on tiles: packed pixels × packed weights → sums, and where those go.
+#pragma once
+#include <immintrin.h>
+
+#include "product_pixels.h"
+
+namespace tf2_products {
+namespace {
+
+// ---- tiles: 0 to 3 hold the sums of 32 pixels × 32 outputs, 4 and 5 pixels, 6 and 7 weights
+
+struct TileConfig {
+  uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  uint16_t row_bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+constexpr int64_t kRow = kBlock * 4;  // bytes of a pixel's sums
+
+inline void clear_sums() {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+}
+
+inline void load_sums(const float* sums) {
+  _tile_loadd(0, sums, kRow);
+  _tile_loadd(1, sums + 16, kRow);
+  _tile_loadd(2, sums + 16 * kBlock, kRow);
+  _tile_loadd(3, sums + 16 * kBlock + 16, kRow);
+}
+
+inline void store_sums(float* sums) {
+  _tile_stored(0, sums, kRow);
+  _tile_stored(1, sums + 16, kRow);
+  _tile_stored(2, sums + 16 * kBlock, kRow);
+  _tile_stored(3, sums + 16 * kBlock + 16, kRow);
+}
+
+inline void multiply_tiles() {
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+}
+
+// high · low + high · high + low · high; `pixel`: bytes from one to the next.
+inline void add_step(const char* pixels, int64_t pixel, const uint16_t* weights) {
+  _tile_loadd(4, pixels, pixel);
+  _tile_loadd(5, pixels + 16 * pixel, pixel);
+  _tile_loadd(6, weights + 2 * kTile, 64);
+  _tile_loadd(7, weights + 3 * kTile, 64);
+  multiply_tiles();
+  _tile_loadd(6, weights, 64);
+  _tile_loadd(7, weights + kTile, 64);
+  multiply_tiles();
+  _tile_loadd(4, pixels + kLowParts, pixel);
+  _tile_loadd(5, pixels + 16 * pixel + kLowParts, pixel);
+  multiply_tiles();
+}
+
+// ---- where a pixel's 32 sums go
+
+class Output {
+ public:
+  // places: of a task's pixels in the output, -1 for dropped ones.
+  Output(const Product& p, const int64_t* places) : p_(p), places_(places) {}
+
+  void take(const float* sums, int64_t pixel, int64_t column) const {
+    if (places_[pixel] < 0) return;
+    const int64_t channel = column * kBlock, at = places_[pixel] * p_.out_channels;
+    write(sums, channel, at + channel);
+    write(sums + 16, channel + 16, at + channel + 16);
+  }
+
+ private:
+  void write(const float* sums, int64_t channel, int64_t at) const {
+    const __mmask16 lanes = first_lanes(p_.out_channels - channel);
+    __m512 value = _mm512_load_ps(sums);
+    if (p_.bias) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, p_.bias + channel));
+    if (p_.added) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, p_.added + at));
+    if (p_.relu) value = _mm512_max_ps(_mm512_setzero_ps(), value);  // the second one's NaN stays
+    _mm512_mask_storeu_ps(p_.output + at, lanes, value);
+  }
+
+  const Product& p_;
+  const int64_t* places_;
+};
+
+// The second product's packed pixels.
+class Middle {
+ public:
+  // They begin with the channels of `first`, a column; `pixel`: bytes of one.
+  Middle(const Product& p, char* pixels, int64_t pixel, int64_t first)
+      : p_(p), pixels_(pixels), pixel_(pixel), first_(first) {}
+
+  void take(const float* sums, int64_t pixel, int64_t column) const {
+    const int64_t channel = column * kBlock;
+    char* block = pixels_ + pixel * pixel_ + (column - first_) * kBlockBytes;
+    split(value(sums, channel), value(sums + 16, channel + 16), block);
+  }
+
+ private:
+  // Beyond the last channel, zeros.
+  __m512 value(const float* sums, int64_t channel) const {
+    const __mmask16 lanes = first_lanes(p_.middle_channels - channel);
+    __m512 value = _mm512_load_ps(sums);
+    if (p_.middle_bias) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, p_.middle_bias + channel));
+    return _mm512_max_ps(_mm512_setzero_ps(), value);
+  }
+
+  const Product& p_;
+  char* pixels_;
+  const int64_t pixel_, first_;
+};
+
+// ---- sums
+
+// What is multiplied with what: a task's pixels with the weights from one column to another.
+struct Factors {
+  const char* pixels;
+  int64_t groups, pixel_bytes, blocks;  // the last: of channels
+  const int64_t* shifts;                // of the taps, in bytes
+  int64_t taps;
+  const uint16_t* weights;
+  int64_t column_weights;  // numbers of a column's, all of its channels'
+  int64_t column, last_column;
+  // Where these are some of the channels only: the sums so far, and whether these are the first ones, and the last.
+  float* sums;  // [column][group][pixel][output]
+  bool first, last;
+};
+
+// Finished sums are taken to where they go while the next ones are added up: only the tiles' unit is busy with those.
+template <typename To>
+class Sums {
+ public:
+  Sums(const Factors& factors, const To& to) : f_(factors), to_(to) {}
+
+  void run() {
+    for (int64_t column = f_.column; column < f_.last_column; ++column)
+      for (int64_t group = 0; group < f_.groups; ++group) {
+        f_.first ? clear_sums() : load_sums(so_far(group, column));
+        add_up(group, column);
+        take(kGroup);
+        store_sums(f_.last ? finished_ : so_far(group, column));
+        if (f_.last) pixel_ = group * kGroup, column_ = column, left_ = kGroup;
+      }
+    take(kGroup);
+  }
+
+ private:
+  // The taps inside the blocks of channels: they share most of their pixels, which thus stay in the first-level cache.
+  void add_up(int64_t group, int64_t column) {
+    const int64_t rows = units(kGroup, f_.taps * f_.blocks);
+    const char* pixels = f_.pixels + group * kGroup * f_.pixel_bytes;
+    const uint16_t* weights = f_.weights + column * f_.column_weights;
+    for (int64_t block = 0; block < f_.blocks; ++block, pixels += kBlockBytes)
+      for (int64_t tap = 0; tap < f_.taps; ++tap, weights += kStep) {
+        add_step(pixels + f_.shifts[tap], f_.pixel_bytes, weights);
+        take(rows);
+      }
+  }
+
+  float* so_far(int64_t group, int64_t column) const { return f_.sums + (column * f_.groups + group) * kSums; }
+
+  void take(int64_t count) {
+    for (; count > 0 && left_ > 0; --count, --left_, ++pixel_)
+      to_.take(finished_ + (kGroup - left_) * kBlock, pixel_, column_);
+  }
+
+  const Factors f_;
+  const To to_;
+  alignas(64) float finished_[kSums];
+  int64_t pixel_ = 0, column_ = 0, left_ = 0;  // those still to be taken
+};
+
+template <typename To>
+void multiply(const Factors& factors, const To& to) {
+  asm volatile("" ::: "memory");  // the tiles' loads do not tell the compiler what they read
+  Sums<To>(factors, to).run();
+}
+
+}  // namespace
+}  // namespace tf2_products

@@ -1,0 +1,197 @@
+"""The network made ready for inference gives what it gave; norms are folded where that is the same, and only there."""
+
+import copy
+
+import pytest
+import torch
+from timm.layers import Conv2dSame, FrozenBatchNormAct2d
+from torch import nn
+from torchvision.ops import FrozenBatchNorm2d
+
+from models import inference_layers
+from models.folded_norms import FROZEN_NORMS, fold_frozen_norms
+from models.inference_layers import speed_up
+from models.mlp import MLP
+from models.ops.functions import products
+from models.ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedLinear
+from tests.test_network import IDS, assert_same, build, frames
+from util.structures import Clips, Tokens
+
+BACKBONES = ("resnet50", "swin_t_p4w7", "timm:tf_efficientnet_lite0", "video_swin_t_p4w7")
+needs_products = pytest.mark.skipif(not products.available(), reason="no compiled products: no library, or no AMX")
+
+
+def stir(network, seed=0):
+    """Frozen norms that do something, as trained ones do."""
+    generator = torch.Generator().manual_seed(seed)
+    for norm in network.modules():
+        if isinstance(norm, FROZEN_NORMS):
+            for buffer in (norm.weight, norm.running_var):
+                buffer.uniform_(0.5, 1.0, generator=generator)
+            for buffer in (norm.bias, norm.running_mean):
+                buffer.uniform_(-0.2, 0.2, generator=generator)
+    return network
+
+
+def count(network, *kinds):
+    return sum(isinstance(module, kinds) for module in network.modules())
+
+
+# ---- the whole network
+
+
+@pytest.fixture(params=BACKBONES)
+def network(request, text_encoder):
+    return stir(build(text_encoder, "--backbone", request.param)[0])
+
+
+@torch.inference_mode()
+def both(network):
+    """Its outputs after and before. On smaller frames the coarsest level is two pixels: its group norm is noise."""
+    clips, references = (Clips.unpadded(frames(1, 2, 128, 192, seed=seed)) for seed in (0, 1))
+    inputs = (clips, Tokens.padded(IDS[:1]), references)
+    before = network(*inputs)
+    speed_up(network)
+    return network(*inputs), before
+
+
+def test_folded_network_gives_the_same(network, monkeypatch):
+    monkeypatch.setattr(products, "available", lambda: False)
+    linears = count(network, nn.Linear)
+    assert_same(*both(network), tolerance=3e-5)
+    assert not count(network, *FROZEN_NORMS)
+    assert count(network, nn.Linear) == linears
+
+
+@needs_products
+def test_packed_network_gives_the_same(network):
+    assert_same(*both(network), tolerance=1e-4)
+    assert not count(network, *FROZEN_NORMS, nn.MultiheadAttention)
+    heads = [layer for head in network.modules() if isinstance(head, MLP) for layer in head.layers]
+    left = {layer for layer in network.modules() if isinstance(layer, nn.Linear)} - set(heads)
+    assert all(min(layer.weight.shape) < 16 for layer in left)
+
+
+@needs_products
+def test_twice_and_copies(text_encoder):
+    network = build(text_encoder)[0]
+    ours, _ = both(network)
+    again, _ = both(copy.deepcopy(network))
+    assert all(torch.equal(getattr(ours.last, name), getattr(again.last, name)) for name in ("logits", "masks"))
+
+
+@needs_products
+def test_without_gradients_to_come(text_encoder):
+    network = build(text_encoder)[0].train()
+    speed_up(network)
+    assert not network.training
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+# ---- single layers
+
+
+def x(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(4))
+
+
+@needs_products
+@pytest.mark.parametrize("bias", [True, False])
+@torch.inference_mode()
+def test_attention(bias):
+    torch.manual_seed(0)
+    attention = nn.MultiheadAttention(48, 4, bias=bias, batch_first=True).eval()
+    padding = torch.zeros(3, 9, dtype=torch.bool)
+    padding[1, 5:] = True
+    query, key, value = x(3, 70, 48), x(3, 9, 48), x(3, 9, 48) + 1
+    ours = PackedAttention(attention)
+    for mask in (None, padding):
+        theirs, _ = attention(query, key, value, key_padding_mask=mask, need_weights=False)
+        assert (ours(query, key, value, key_padding_mask=mask)[0] - theirs).norm() <= 1e-5 * theirs.norm()
+    with pytest.raises(ValueError, match="weights"):
+        ours(query, key, value, need_weights=True)
+
+
+@needs_products
+@pytest.mark.parametrize(
+    ("layer", "kind"),
+    [
+        (nn.Linear(40, 40), PackedLinear),
+        (nn.Linear(40, 4), nn.Linear),
+        (nn.Linear(40, 40).double(), nn.Linear),
+        (nn.Conv2d(3, 40, 7), PackedConv2d),
+        (nn.Conv2d(40, 40, 3, padding=(1, 2), stride=(2, 1), dilation=2), PackedConv2d),
+        (nn.Conv2d(40, 40, 3, groups=2), nn.Conv2d),
+        (nn.Conv2d(40, 40, 3, padding=1, padding_mode="reflect"), nn.Conv2d),
+        (nn.Conv2d(40, 40, 3, padding="same"), nn.Conv2d),
+        (Conv2dSame(40, 40, 3, stride=2), Conv2dSame),
+        (nn.MultiheadAttention(40, 4, kdim=8, vdim=8, batch_first=True), nn.MultiheadAttention),
+        (nn.MultiheadAttention(40, 4), nn.MultiheadAttention),
+    ],
+)
+def test_what_is_packed(layer, kind):
+    assert type(inference_layers.packed(layer)) is kind
+
+
+@needs_products
+@pytest.mark.parametrize("conv", [nn.Conv2d(3, 40, (7, 3)), nn.Conv2d(40, 33, 3, padding=(1, 2), stride=(2, 1))])
+@torch.no_grad()
+def test_convolutions(conv):
+    maps = x(2, conv.in_channels, 11, 14)
+    torch.testing.assert_close(inference_layers.packed(conv)(maps), conv(maps), rtol=1e-4, atol=1e-4)
+
+
+# ---- norms
+
+
+class Chain(nn.Module):
+    """Modules one after the other, under names that tell nothing."""
+
+    def __init__(self, *modules):
+        super().__init__()
+        self.parts = nn.ModuleDict({str(index): module for index, module in enumerate(modules)})
+
+    def forward(self, maps):
+        for index in range(len(self.parts)):
+            maps = self.parts[str(index)](maps)
+        return maps
+
+
+def folded(network):
+    """How many norms are left, and that the function stayed."""
+    network, maps = stir(network).eval(), x(2, 8, 9, 9)
+    with torch.no_grad():
+        before = network(maps.clone())
+        fold_frozen_norms(network, lambda: network(torch.zeros(1, 8, 9, 9)))
+        torch.testing.assert_close(network(maps), before, rtol=1e-4, atol=1e-5)
+    return count(network, *FROZEN_NORMS)
+
+
+@pytest.mark.parametrize(
+    "conv",
+    [
+        nn.Conv2d(8, 8, 3),
+        nn.Conv2d(8, 8, 3, bias=False, groups=4, dilation=2),
+        Conv2dSame(8, 8, 3, stride=2, bias=False),
+    ],
+)
+@pytest.mark.parametrize("norm", [FrozenBatchNorm2d(8), FrozenBatchNorm2d(8, eps=0.1), FrozenBatchNormAct2d(8)])
+def test_norms_after_convolutions_are_folded(conv, norm):
+    assert folded(Chain(copy.deepcopy(conv), copy.deepcopy(norm), nn.Conv2d(8, 8, 1), FrozenBatchNorm2d(8))) == 0
+
+
+def test_a_norm_of_two_names_is_folded_under_both():
+    network = Chain(nn.Conv2d(8, 8, 1), FrozenBatchNorm2d(8))
+    network.same = network.parts["1"]
+    assert folded(network) == 0
+
+
+def test_other_norms_stay():
+    conv, norm = nn.Conv2d(8, 8, 1), FrozenBatchNorm2d(8)
+    assert folded(Chain(norm, conv)) == 1
+    assert folded(Chain(conv, nn.ReLU(), norm)) == 1
+    assert folded(Chain(conv, nn.ReLU(inplace=True), norm)) == 1  # the same tensor, changed
+    assert folded(Chain(conv, norm, conv)) == 1  # the convolution's second output has no norm
+    assert folded(Chain(conv, norm, norm)) == 1
+    assert folded(Chain(conv, norm, conv, FrozenBatchNorm2d(8))) == 2
+    assert folded(Chain(nn.ConvTranspose2d(8, 8, 1), norm)) == 1
