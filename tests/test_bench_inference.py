@@ -18,7 +18,9 @@ def small(monkeypatch):
     monkeypatch.setattr("tools.bench.inference.OBJECT", (slice(10, 40), slice(20, 60)))
 
 
-def test_both_ways_give_the_same_masks(small, tmp_path):
+def test_both_ways_give_the_same_masks(small, tmp_path, monkeypatch):
+    """Without the packed layers: with random weights, the queries' scores are too close to bear their 1e-5."""
+    monkeypatch.setattr("tools.bench.inference.speed_up", lambda network: None)
     make_text_encoder(tmp_path / "text", SENTENCES)
     case = Case.prepare(ARGS, tmp_path)
     ours = {(n, f.index): f.probability > 0.5 for n, f in case.tracked([case.given] * 2)}

@@ -121,9 +121,8 @@ def test_a_model_folder_needs_no_other_flag(program, model, output, folder):
     assert len(list((output / "masks" / NAMES[0]).iterdir())) == len(YTVOS_FRAMES)
 
 
-def test_the_made_clip_is_scored(program, model, output, monkeypatch):
+def test_the_made_clip_is_scored(program, model, output):
     """Its sentences name two objects, and tools/evaluate.py finds the score that is printed."""
-    monkeypatch.setattr(demo_synthetic, "FRAMES", 8)
     for _ in range(2):  # the second run finds the clip there
         outcome = program(demo_synthetic.main, "--resume", model, "--output", output, "--device", "cpu")
         assert outcome.code == 0, outcome.err

@@ -109,7 +109,7 @@ class Case:
 
     def plain_gflop(self) -> float:
         """Of one tracked frame and sentence, the plain way."""
-        with FlopCounterMode(display=False) as counter, plain_operator(), torch.inference_mode():
+        with FlopCounterMode(display=False) as counter, plain_operator():
             self.plain.segment(self.video[0], self.captions[0], self.video[1])
         return counter.get_total_flops() / 1e9
 
@@ -128,9 +128,9 @@ class Case:
 
 def _settings(args: Namespace, folder: Path) -> Settings:
     flags = ["--backbone", args.backbone, "--backbone_pretrained", "random", "--text_encoder", str(folder / "text")]
-    return parse_settings([*flags, "--with_box_refine", "--binary", "--device", "cpu"])
+    return parse_settings([*flags, "--with_box_refine", "--binary", "--device", "cpu", "--short_side", str(SIZE[0])])
 
 
 def _network(settings: Settings) -> torch.nn.Module:
     torch.manual_seed(0)
-    return build_network(settings).eval()
+    return build_network(settings).eval().requires_grad_(False)
