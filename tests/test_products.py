@@ -49,7 +49,8 @@ def assert_near(ours, *args, bound=BOUND, **kwargs):
 # ---- numbers
 
 sizes = st.tuples(st.integers(1, 9), st.integers(1, 40))
-pairs = st.tuples(st.integers(1, 3), st.integers(1, 4))
+kernels = (st.integers(1, 3), st.integers(1, 4))
+pairs = st.tuples(*kernels)
 
 
 @needs_products
@@ -57,21 +58,18 @@ pairs = st.tuples(st.integers(1, 3), st.integers(1, 4))
 @given(
     images=st.integers(1, 3),
     size=sizes,
-    channels=st.integers(1, 70),
-    outputs=st.integers(1, 70),
-    kernel=pairs,
-    stride=pairs,
-    padding=st.tuples(st.integers(0, 3), st.integers(0, 5)),
-    dilation=pairs,
-    bias=st.booleans(),
-    add=st.booleans(),
-    relu=st.booleans(),
+    weight=st.tuples(st.integers(1, 70), st.integers(1, 70), *kernels),
+    steps=st.fixed_dictionaries(
+        {"stride": pairs, "padding": st.tuples(st.integers(0, 3), st.integers(0, 5)), "dilation": pairs}
+    ),
+    then=st.tuples(st.booleans(), st.booleans(), st.booleans()),
 )
-@example(1, (60, 70), 3, 64, (7, 7), (2, 2), (3, 3), (1, 1), False, False, True)
-@example(1, (1, 1500), 2, 5, (1, 5), (1, 3), (0, 2), (1, 2), True, True, True)
-def test_convolution(images, size, channels, outputs, kernel, stride, padding, dilation, bias, add, relu):
-    x, weights = random(images, channels, *size), layer(outputs, channels, *kernel, bias=bias)
-    steps = {"stride": stride, "padding": padding, "dilation": dilation}
+@example(1, (60, 70), (64, 3, 7, 7), {"stride": (2, 2), "padding": (3, 3)}, (False, False, True))
+@example(1, (1, 1500), (5, 2, 1, 5), {"stride": (1, 3), "padding": (0, 2), "dilation": (1, 2)}, (True, True, True))
+def test_convolution(images, size, weight, steps, then):
+    """`weight` is the shape [O, C, kh, kw]; `then`: with a bias, something added, and a ReLU."""
+    bias, add, relu = then
+    x, weights = random(images, weight[1], *size), layer(*weight, bias=bias)
     try:
         shape = F.conv2d(x, *weights, **steps).shape
     except RuntimeError:  # the kernel is larger than the map
