@@ -208,6 +208,18 @@ def _data_flags(parser: argparse.ArgumentParser) -> None:
         choices=["joint", "independent"],
         help="independent: clip and reference are drawn apart, as in the release",
     )
+    add(
+        "--colour_augmentation",
+        default="all",
+        choices=["all", "light", "none"],
+        help="light: without what changes a colour's name, hue and order of channels",
+    )
+    add("--crop_share", default=0.5, type=float, help="share of training clips that are cropped")
+    add(
+        "--told_frames",
+        action="store_true",
+        help='train on clips that start where "told" of the expression says that a picture alone tells it',
+    )
     add("--num_workers", default=4, type=int, help="processes that load data")
     add("--max_bad_samples", default=0, type=int, help="unreadable samples that are replaced before training stops")
 

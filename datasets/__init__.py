@@ -35,10 +35,13 @@ def _training_set(settings: Settings) -> ClipDataset:
     name, data, seed = settings.data.dataset_file, settings.data, settings.run.seed
     binary = settings.model.num_classes == 1
     options = {"reference_augmentation": data.reference_augmentation, "caption_flip": data.caption_flip}
-    video = TrainTransform(video_range(data.max_size, data.train_short_sides), **options)
+    range_of_videos = video_range(data.max_size, data.train_short_sides, data.crop_share)
+    video = TrainTransform(range_of_videos, colours=data.colour_augmentation, **options)
     if name == "ytvos":
         classes = None if binary else ytvos.CATEGORIES
-        return YouTubeVOSDataset(data.ytvos_path, data.num_frames, video, classes=classes, seed=seed)
+        return YouTubeVOSDataset(
+            data.ytvos_path, data.num_frames, video, classes=classes, seed=seed, told_frames=data.told_frames
+        )
     if name == "davis":
         classes = None if binary else davis.CATEGORIES
         return DavisDataset(data.davis_path, data.num_frames, video, classes=classes, seed=seed)
@@ -49,7 +52,7 @@ def _training_set(settings: Settings) -> ClipDataset:
     if name == "joint":
         return _joint_set(settings, video)
     # Pretraining: one image a clip, whatever --num_frames says (spec §3).
-    images = TrainTransform(REFCOCO_RANGE, photometric=False, **options)
+    images = TrainTransform(REFCOCO_RANGE, colours="none", **options)
     if name == "all":
         return ConcatClips([_refexp_set(settings, part, "train", images) for part in refexp.NAMES])
     return _refexp_set(settings, name, "train", images)

@@ -45,11 +45,24 @@ class ClipIndex:
     start: np.ndarray
 
     @classmethod
-    def build(cls, videos: Sequence[VideoEntry], num_frames: int, label_of: Callable[[Expression], int]) -> ClipIndex:
-        """Clips of `num_frames` frames of every expression of `videos`; each expression names its object."""
+    def build(
+        cls,
+        videos: Sequence[VideoEntry],
+        num_frames: int,
+        label_of: Callable[[Expression], int],
+        *,
+        told_frames: bool = False,
+    ) -> ClipIndex:
+        """Clips of `num_frames` frames of every expression of `videos`; each expression names its object.
+
+        With `told_frames` they start only where an expression's frames tell what is meant, if it says which do.
+        """
         expressions = [(number, e) for number, video in enumerate(videos) for e in video.expressions]
         lengths = np.array([len(video.frames) for video in videos], dtype=np.int32)
-        starts = [clip_starts(int(lengths[number]), num_frames) for number, _ in expressions]
+        starts = [
+            _starts(videos[number], expression, num_frames, told_frames=told_frames)
+            for number, expression in expressions
+        ]
         return cls(
             videos=PackedStrings(video.name for video in videos),
             frames=PackedStrings(frame for video in videos for frame in video.frames),
@@ -78,3 +91,11 @@ class ClipIndex:
     def nbytes(self) -> int:
         """Memory of all arrays."""
         return sum(getattr(self, field.name).nbytes for field in fields(self))
+
+
+def _starts(video: VideoEntry, expression: Expression, num_frames: int, *, told_frames: bool) -> Sequence[int]:
+    """Positions where an expression's clips start."""
+    if not told_frames or expression.told is None:
+        return clip_starts(len(video.frames), num_frames)
+    told = set(expression.told)
+    return [position for position, frame in enumerate(video.frames) if frame in told][::num_frames]

@@ -15,12 +15,16 @@ LARGEST_OBJECT_ID = 254  # masks are 8-bit and 255 is DAVIS' void
 
 @dataclass(frozen=True)
 class Expression:
-    """One sentence. `id` is unique within `video`; `obj_id` is None where the benchmark keeps it secret."""
+    """One sentence. `id` is unique within `video`; `obj_id` is None where the benchmark keeps it secret.
+
+    `told` names the frames that by themselves tell what is meant (docs/synthetic.md); None where nobody has said.
+    """
 
     video: str
     id: str
     text: str
     obj_id: str | None
+    told: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -109,11 +113,13 @@ def _video_entry(path: Path, name: str, content: object) -> VideoEntry:
     expressions = content.get("expressions")
     if not isinstance(expressions, dict):
         raise InputError(f'{where}: "expressions" must be an object: id → {{"exp": text}}')
-    return VideoEntry(
-        name=name,
-        frames=_frames(where, content.get("frames")),
-        expressions=tuple(_expression(where, name, key, value) for key, value in expressions.items()),
-    )
+    frames = _frames(where, content.get("frames"))
+    checked = tuple(_expression(where, name, key, value) for key, value in expressions.items())
+    known = set(frames)
+    for expression in checked:
+        if not known.issuperset(expression.told or ()):
+            raise InputError(f'{where}, expression {expression.id!r}: "told" names frames that "frames" does not')
+    return VideoEntry(name, frames, checked)
 
 
 def _frames(where: str, frames: object) -> tuple[str, ...]:
@@ -136,7 +142,16 @@ def _expression(where: str, video: str, key: str, content: object) -> Expression
     text = content.get("exp") if isinstance(content, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise InputError(f'{where}: "exp" must be a sentence that is not empty, it is {text!r}')
-    return Expression(video, key, text, _object_id(where, content.get("obj_id")))
+    return Expression(video, key, text, _object_id(where, content.get("obj_id")), _told(where, content.get("told")))
+
+
+def _told(where: str, told: object) -> tuple[str, ...] | None:
+    """Checked names of frames, or None where there are none."""
+    if told is None:
+        return None
+    if not isinstance(told, list) or not all(isinstance(name, str) for name in told):
+        raise InputError(f'{where}: "told" must be a list of frame names, it is {told!r}')
+    return tuple(sorted(told))
 
 
 def _object_id(where: str, value: object) -> str | None:

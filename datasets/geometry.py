@@ -83,21 +83,23 @@ class Geometry:
 
 @dataclass(frozen=True)
 class GeometryRange:
-    """What geometries are drawn from: half of all clips are resized, half cropped and resized.
+    """What geometries are drawn from: some clips are resized, the others cropped and resized.
 
     short_sides, longest                  of those not cropped
     cropped_short_sides, cropped_longest  of those cropped
+    crop_share                            how many are cropped
     """
 
     short_sides: tuple[int, ...]
     longest: int
     cropped_short_sides: tuple[int, ...]
     cropped_longest: int
+    crop_share: float = 0.5
 
     def draw(self, original: Size, rng: np.random.Generator) -> Geometry:
         """A geometry for frames of `original` (H, W)."""
         flip = rng.random() < 0.5
-        if rng.random() < 0.5:
+        if rng.random() < 1 - self.crop_share:
             size = resized_size(original, _one_of(self.short_sides, rng), self.longest)
             return Geometry.resize(original, size, flip)
         grown = resized_size(original, _one_of(SIZES_BEFORE_CROP, rng))

@@ -16,6 +16,7 @@ BRIGHTNESS = 32.0  # levels of 255, up or down
 FACTORS = (0.5, 1.5)  # of contrast and of saturation
 HUE = 18.0  # degrees, either way
 PROBABILITY = 0.5
+AUGMENTATIONS = ("all", "light", "none")
 
 LEVELS = np.arange(256, dtype=np.float64)
 
@@ -64,14 +65,20 @@ class ColourChange:
 UNCHANGED = ColourChange()
 
 
-def draw_colour_change(rng: np.random.Generator) -> ColourChange:
-    """Brightness, contrast, saturation, hue and order of the channels, each with probability ½."""
+def draw_colour_change(rng: np.random.Generator, augmentation: str = "all") -> ColourChange:
+    """Brightness, contrast, saturation, hue and order of the channels, each with probability ½.
+
+    "light" leaves out the last two, after which "the red one" may be another; "none" changes nothing.
+    """
+    if augmentation == "none":
+        return UNCHANGED
+    renames = augmentation == "all"
     brightness = rng.uniform(-BRIGHTNESS, BRIGHTNESS) if _coin(rng) else 0.0
     contrast = rng.uniform(*FACTORS) if _coin(rng) else 1.0
     contrast_first = _coin(rng)
     saturation = rng.uniform(*FACTORS) if _coin(rng) else 1.0
-    hue = rng.uniform(-HUE, HUE) if _coin(rng) else 0.0
-    channels = tuple(rng.permutation(3).tolist()) if _coin(rng) else None
+    hue = rng.uniform(-HUE, HUE) if renames and _coin(rng) else 0.0
+    channels = tuple(rng.permutation(3).tolist()) if renames and _coin(rng) else None
     return ColourChange(
         before=_table(brightness, contrast if contrast_first else 1.0),
         hsv=_hsv_tables(hue, saturation),

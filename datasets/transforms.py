@@ -14,13 +14,13 @@ from util.structures import Target
 
 from .geometry import Geometry, GeometryRange, extreme_boxes
 from .left_right import PATTERNS, mirror_caption
-from .photometric import UNCHANGED, ColourChange, draw_colour_change
+from .photometric import AUGMENTATIONS, ColourChange, draw_colour_change
 from .preprocessing import normalise, normalise_planes, resize_as_pillow, resized_size
 from .sample import ClipSample, RawClip
 
 VIDEO_SHORT_SIDES = (288, 320, 352, 392, 416, 448, 480, 512)
 VIDEO_LONGEST = 640
-# Pretraining on the images of RefCOCO (spec §3, Augmentation), to be used with `photometric=False`.
+# Pretraining on the images of RefCOCO (spec §3, Augmentation), to be used with colours="none".
 REFCOCO_RANGE = GeometryRange(
     short_sides=tuple(range(480, 769, 32)),
     longest=800,
@@ -31,9 +31,11 @@ EVALUATION_SHORT_SIDE = 360
 REFERENCE_AUGMENTATIONS = ("joint", "independent")
 
 
-def video_range(longest: int = VIDEO_LONGEST, short_sides: tuple[int, ...] = VIDEO_SHORT_SIDES) -> GeometryRange:
-    """The geometries of the video sets, with `--max_size` and `--train_short_sides`."""
-    return GeometryRange(short_sides, longest, short_sides, longest)
+def video_range(
+    longest: int = VIDEO_LONGEST, short_sides: tuple[int, ...] = VIDEO_SHORT_SIDES, crop_share: float = 0.5
+) -> GeometryRange:
+    """The geometries of the video sets, with `--max_size`, `--train_short_sides` and `--crop_share`."""
+    return GeometryRange(short_sides, longest, short_sides, longest, crop_share)
 
 
 class TrainTransform:
@@ -43,7 +45,7 @@ class TrainTransform:
         self,
         geometries: GeometryRange,
         *,
-        photometric: bool = True,
+        colours: str = "all",
         reference_augmentation: str = "joint",
         caption_flip: str = "word",
     ):
@@ -51,7 +53,7 @@ class TrainTransform:
 
         Args:
             geometries: `video_range()` or `REFCOCO_RANGE`.
-            photometric: whether colours change, frame by frame.
+            colours: how colours change, frame by frame: one of photometric.AUGMENTATIONS.
             reference_augmentation: "joint": a reference goes through the same draw as its frame; "independent": the
                 references have a flip, crop, size and colours of their own (the released behaviour).
             caption_flip: "word" or "released", what a flip does to "left" and "right" (datasets/left_right.py).
@@ -63,10 +65,12 @@ class TrainTransform:
             raise ValueError(
                 f"reference augmentation is one of {REFERENCE_AUGMENTATIONS}, not {reference_augmentation!r}"
             )
+        if colours not in AUGMENTATIONS:
+            raise ValueError(f"colour augmentation is one of {AUGMENTATIONS}, not {colours!r}")
         if caption_flip not in PATTERNS:
             raise ValueError(f"caption flip is one of {tuple(PATTERNS)}, not {caption_flip!r}")
         self.geometries = geometries
-        self.photometric = photometric
+        self.colours = colours
         self.joint = reference_augmentation == "joint"
         self.caption_flip = caption_flip
 
@@ -88,7 +92,7 @@ class TrainTransform:
         return _sample(raw, geometry, frames, reference)
 
     def _colours(self, count: int, rng: np.random.Generator) -> list[ColourChange]:
-        return [draw_colour_change(rng) if self.photometric else UNCHANGED for _ in range(count)]
+        return [draw_colour_change(rng, self.colours) for _ in range(count)]
 
 
 class EvalTransform:

@@ -45,6 +45,7 @@ class YouTubeVOSDataset(ClipDataset):
         split: str = "train",
         classes: Sequence[str] | None = None,
         seed: int = 0,
+        told_frames: bool = False,
     ):
         """Read the lists of videos and expressions; frames and masks are read with the samples.
 
@@ -55,6 +56,7 @@ class YouTubeVOSDataset(ClipDataset):
             split: which part; its expressions must name their objects.
             classes: category names in class order (`CATEGORIES`); None for one class, 0.
             seed: of all that is drawn.
+            told_frames: clips start only in frames that tell what is meant, where the list says which do.
 
         Raises:
             InputError: a list is missing, malformed, or names a category that is not in `classes`.
@@ -66,9 +68,10 @@ class YouTubeVOSDataset(ClipDataset):
         videos = read_meta_expressions(expressions)
         _refuse_unnamed_objects(expressions, [e for video in videos for e in video.expressions])
         labels = _Labels(self.folder / "meta.json", classes) if classes is not None else None
-        self.index = ClipIndex.build(videos, num_frames, labels or (lambda _: 0))
+        self.index = ClipIndex.build(videos, num_frames, labels or (lambda _: 0), told_frames=told_frames)
         if not len(self):
-            raise InputError(f"{expressions}: no expression in it; get the data set's own file")
+            way_out = "leave out --told_frames" if told_frames else "get the data set's own file"
+            raise InputError(f"{expressions}: no expression in it to train on; {way_out}")
 
     def __len__(self) -> int:
         return len(self.index)

@@ -80,6 +80,8 @@ def test_safe_names(name):
         (good_video(expressions={"4": {"exp": 5}}), ["expression '4'", "5"]),
         (good_video(expressions={"4": {"exp": "a", "obj_id": "0"}}), ["expression '4'", "obj_id"]),
         (good_video(expressions={"4": {"exp": "a", "obj_id": True}}), ["expression '4'", "obj_id"]),
+        (good_video(expressions={"4": {"exp": "a", "told": "00000"}}), ["expression '4'", "told"]),
+        (good_video(expressions={"4": {"exp": "a", "told": ["99999"]}}), ["expression '4'", "told"]),
     ],
 )
 def test_malformed_videos_are_named(tmp_path, video, named):

@@ -128,7 +128,7 @@ def test_an_image_of_another_size_is_named(coco):
 
 
 def test_every_part_of_all_and_its_replacements(coco):
-    transform = TrainTransform(REFCOCO_RANGE, photometric=False)
+    transform = TrainTransform(REFCOCO_RANGE, colours="none")
     parts = [RefExpDataset(coco, name, "train", transform, seed=3) for name in ("refcoco", "refcoco+", "refcocog")]
     together = ConcatClips(parts)
     assert len(together) == 9

@@ -1,5 +1,7 @@
 """The synthetic set: its sentences are true, held against the masks and not against the code that chose them."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,13 +10,13 @@ from hypothesis import strategies as st
 from tools.data.synthetic import nouns
 from tools.data.synthetic.camera import draw_camera
 from tools.data.synthetic.conditions import SENTENCE_KINDS, At, Description, Does, Has, Noun, Ranks, Relates
-from tools.data.synthetic.judge import Judge
+from tools.data.synthetic.judge import Judge, frames_that_tell
 from tools.data.synthetic.language import put_into_words
 from tools.data.synthetic.manners import judge_manners
 from tools.data.synthetic.motion import MANNERS, make_track
 from tools.data.synthetic.naming import PEOPLE
 from tools.data.synthetic.scene import ATTRIBUTES, Look, Scene, Thing
-from tools.data.synthetic.sentences import PLACES, RANKS, RELATIONS
+from tools.data.synthetic.sentences import PLACES, RANKS, RELATIONS, simple_referrals
 from tools.data.synthetic.shapes import KINDS
 from tools.data.synthetic.silhouettes import observe, pose_figures
 from tools.data.synthetic.textures import COLOURS, PATTERNS
@@ -125,6 +127,42 @@ def test_each_sentence_holds_of_one_thing_and_of_several_without_its_decisive_pa
             truth = judge.truth(description)
             assert truth[number] == 1 and (np.delete(truth, number) == -1).all()
             assert (judge.truth(description.without_decisive) == 1).sum() > 1
+
+
+def test_frames_that_tell_show_by_themselves_what_is_meant(takes):
+    """From the masks of the frame alone, for what is easily said of them."""
+    seen = Counter()
+    for take in takes:
+        for number, description in ((r.thing, r.description) for r in take.referrals):
+            told = frames_that_tell(take.judge, description, number)
+            match description.decisive:
+                case Does() | Ranks(by="enters" | "leaves" | "stops" | "speed"):
+                    assert told == []
+                case At(place="left" | "right" as side):
+                    looks, others = take.scene.looks, description.conditions[:-1]
+                    for labels in take.facts.labels[told]:
+                        among = [k for k in range(len(looks)) if all(looks_right(c, looks[k]) for c in others)]
+                        xs = {k: place[0] for k in among if (place := middle(labels, k)) is not None}
+                        assert (min if side == "left" else max)(xs, key=xs.get) == number
+                        seen[side] += 1
+                case Has():
+                    assert set(told) == set(np.flatnonzero(take.facts.area[number] > 0))
+                    seen["look"] += 1
+    assert min(seen["left"], seen["right"], seen["look"]) >= 20, seen
+
+
+def test_simple_sentences_name_one_thing_by_its_look(takes):
+    count = 0
+    for take in takes:
+        looks = take.scene.looks
+        referrals = simple_referrals(np.random.default_rng(0), take.judge, 2)
+        assert max(Counter(referral.thing for referral in referrals).values(), default=0) <= 2
+        for referral in referrals:
+            said = referral.description.conditions
+            assert all(isinstance(c, Has | Noun) for c in said)
+            assert [k for k, look in enumerate(looks) if all(looks_right(c, look) for c in said)] == [referral.thing]
+            count += 1
+    assert count > len(takes)
 
 
 def test_named_things_are_seen_long_and_large_enough(takes):

@@ -49,6 +49,28 @@ def test_same_bytes_for_the_same_seed_whatever_the_workers(root, tmp_path):
     assert all(other[name] != (root / name).read_bytes() for name in frames)
 
 
+def test_simple_sentences_come_behind_the_others_of_train(root, tmp_path):
+    more = make(tmp_path / "more", "--simple", 2)
+    frames, others = contents(root), contents(more)
+    assert all(others[name] == data for name, data in frames.items() if not name.endswith(".json"))
+    for split in SPLITS:
+        (before, objects), (after, objects_too) = read_lists(root, split), read_lists(more, split)
+        assert objects == objects_too
+        for name, video in before.items():
+            known, both = video["expressions"], after[name]["expressions"]
+            assert list(both.items())[: len(known)] == list(known.items())
+            assert {e["kind"] for key, e in both.items() if key not in known} <= {"appearance"}
+        count = sum(len(after[name]["expressions"]) - len(before[name]["expressions"]) for name in before)
+        assert (count > 0) == (split == "train")
+
+
+def test_frames_that_tell_are_the_videos_own(root):
+    for split in SPLITS:
+        for video in read_lists(root, split)[0].values():
+            told = [e["told"] for e in video["expressions"].values()]
+            assert all(set(frames) <= set(video["frames"]) for frames in told)
+
+
 def test_what_is_missing_is_made_again_and_the_rest_is_left(root, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(root, copy)

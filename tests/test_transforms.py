@@ -92,9 +92,9 @@ def test_evaluation_equals_inference_and_changes_nothing_else():
     assert EvalTransform()(raw_clip(np.ones((1, 60, 200), bool)), None).frames.shape[-2:] == (192, 640)
 
 
-@pytest.mark.parametrize("photometric", [True, False])
-def test_one_draw_for_frames_references_and_masks(photometric):
-    transform = TrainTransform(video_range(320), photometric=photometric)
+@pytest.mark.parametrize("colours", ["all", "light", "none"])
+def test_one_draw_for_frames_references_and_masks(colours):
+    transform = TrainTransform(video_range(320), colours=colours)
     for sample in samples(transform, 12):
         assert sample.frames.shape == sample.reference.shape and sample.frames.is_contiguous()
         assert sample.frames.dtype == torch.float32 and sample.target.masks.shape[1:] == sample.frames.shape[2:]
@@ -105,7 +105,7 @@ def test_one_draw_for_frames_references_and_masks(photometric):
 
 
 def test_independent_draws_differ():
-    transform = TrainTransform(video_range(), photometric=False, reference_augmentation="independent")
+    transform = TrainTransform(video_range(), colours="none", reference_augmentation="independent")
     drawn = samples(transform)
     assert sum(sample.frames.shape != sample.reference.shape for sample in drawn) > 12
     assert all(sample.target.masks.shape[1:] == sample.frames.shape[2:] for sample in drawn)
@@ -113,7 +113,7 @@ def test_independent_draws_differ():
 
 def test_flips_of_clip_and_caption_agree():
     """An object on the left is named on the side where it ends up, as long as the crop does not move it."""
-    masks, transform = np.stack([disc(x=45, radius=30)]), TrainTransform(video_range(), photometric=False)
+    masks, transform = np.stack([disc(x=45, radius=30)]), TrainTransform(video_range(), colours="none")
     captions = set()
     for sample in samples(transform, masks=masks):
         if sample.target.masks.any(dim=1).sum() < 0.9 * 60 / 200 * sample.frames.shape[-1]:
@@ -142,7 +142,7 @@ def test_sizes_of_the_two_recipes():
     assert all(max(size) <= 640 for size in video)
     assert {(288, 512), (320, 568), (352, 625)} & video and len(video) > 12
     masks = np.ones((1, 96, 128), bool)
-    images = samples(TrainTransform(REFCOCO_RANGE, photometric=False), 60, masks=masks)
+    images = samples(TrainTransform(REFCOCO_RANGE, colours="none"), 60, masks=masks)
     sides = [tuple(sample.frames.shape[-2:]) for sample in images]
     assert all(max(side) <= 800 for side in sides)
     whole = {resized_size((96, 128), short, 800) for short in range(480, 769, 32)}
@@ -166,7 +166,7 @@ def test_boxes_are_moved_clipped_and_scaled():
 def test_boxes_enclose_the_masks_that_went_the_same_way():
     masks = np.zeros((2, 120, 200), bool)
     masks[0, 20:80, 50:130] = masks[1, 60:110, 5:90] = True  # of a rectangle alone a clipped box is the clip's box
-    for sample in samples(TrainTransform(video_range(), photometric=False), masks=masks):
+    for sample in samples(TrainTransform(video_range(), colours="none"), masks=masks):
         height, width = sample.frames.shape[-2:]
         for box, mask in zip(sample.target.boxes, sample.target.masks, strict=True):
             if not mask.any():
@@ -208,8 +208,20 @@ def test_each_colour_change_is_as_strong_as_it_should_be():
         assert abs(np.mean([getattr(draw, part) is not None for draw in draws]) - share) < 0.08, part
     turned = np.array([draw.hsv[0, :, 0] for draw in draws if draw.hsv is not None], dtype=int)
     assert np.abs((turned - np.arange(256) + 128) % 256 - 128).max() * 360 / 256 <= 18.5
+    light = [draw_colour_change(np.random.default_rng(seed), "light") for seed in range(400)]
+    assert {draw.channels for draw in light} == {None}
+    assert all((draw.hsv[0, :, 0] == np.arange(256)).all() for draw in light if draw.hsv is not None)
+    assert sum(draw.hsv is not None for draw in light) > 150
+    assert draw_colour_change(np.random.default_rng(0), "none") is UNCHANGED
     grey = np.full((4, 4, 3), 128, np.uint8)
     assert np.array_equal(UNCHANGED.apply(grey), grey)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_as_many_clips_are_cropped_as_asked(share):
+    rng, whole = np.random.default_rng(0), (0, 0, 192, 336)
+    drawn = [video_range(crop_share=share).draw((192, 336), rng) for _ in range(400)]
+    assert abs(np.mean([geometry.crop != whole for geometry in drawn]) - share) < 0.06
 
 
 @pytest.mark.parametrize(

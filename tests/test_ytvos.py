@@ -206,6 +206,19 @@ def test_memory_at_the_real_size():
     assert (index.frame(3470, 26), index.videos[3470]) == ("00130", "0000000d8e")
 
 
+def test_clips_start_in_the_frames_that_tell(root):
+    file = root / "meta_expressions" / "train" / "meta_expressions.json"
+    content = json.loads(file.read_text())
+    content["videos"]["va"]["expressions"]["0"]["told"] = [FRAMES[5], FRAMES[2]]
+    content["videos"]["va"]["expressions"]["1"]["told"] = []
+    file.write_text(json.dumps(content))
+    dataset = dataset_of(root, num_frames=1, told_frames=True)
+    assert len(dataset_of(root, num_frames=1)) == 3 * 7 and len(dataset) == 2 + 0 + 7
+    names = [dataset.read(index, np.random.default_rng(0)).name for index in range(2)]
+    assert names == [f"ytvos va, expression 0, frames {FRAMES[k]}" for k in (2, 5)]
+    assert len(dataset_of(root, num_frames=2, told_frames=True)) == 1 + 0 + 4
+
+
 def test_categories_are_in_class_order():
     assert (len(ytvos.CATEGORIES), len(davis.CATEGORIES)) == (65, 78)
     file = SHARED / "categories.json"

@@ -95,6 +95,9 @@ class DataSettings:
     caption_case: str
     caption_flip: str
     reference_augmentation: str
+    colour_augmentation: str
+    crop_share: float
+    told_frames: bool
     epoch_clips: int
     num_workers: int
     max_bad_samples: int

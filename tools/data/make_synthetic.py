@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         size=args.size,
         frames=args.frames,
         backgrounds=tuple(find_pictures(args.backgrounds)) if args.backgrounds else (),
+        simple=args.simple,
     )
     make_set(plan, args.workers)
     print(f"{args.output}: {', '.join(f'{count} videos in {split}' for split, count in plan.videos.items())}")
@@ -54,6 +55,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=any_number, default=0, help="of all that is drawn (default: 0)")
     parser.add_argument("--backgrounds", type=Path, metavar="DIR", help="pictures or folders of frames to be used")
     parser.add_argument("--size", type=_size, default=(192, 336), metavar="HxW", help="of frames (default: 192x336)")
+    parser.add_argument(
+        "--simple",
+        type=any_number,
+        default=0,
+        metavar="N",
+        help="up to N sentences more for each thing in train, by its looks alone and easy: to learn words by",
+    )
     frames = _whole_number(LEAST_FRAMES, MOST_FRAMES)
     parser.add_argument("--frames", type=frames, default=16, metavar="T", help="frames a video (default: 16)")
     parser.add_argument("--workers", type=some, default=1, metavar="N", help="processes (default: 1)")

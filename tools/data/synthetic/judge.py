@@ -30,10 +30,14 @@ MARGINS = {"x": 0.06, "enters": 2.0, "leaves": 2.0, "stops": 2.0, "size": np.log
 
 
 class Judge:
-    """Answers for one scene of n things; conditions are judged once."""
+    """Answers for one scene of n things; conditions are judged once.
 
-    def __init__(self, looks: tuple[Look, ...], facts: Facts):
+    Places are those of the first frame and the last; with `picture`, of that frame alone.
+    """
+
+    def __init__(self, looks: tuple[Look, ...], facts: Facts, picture: int | None = None):
         self.looks, self.facts = looks, facts
+        self.first, self.last = (0, -1) if picture is None else (picture, picture)
         self._verdicts: dict[Condition, np.ndarray] = {}
 
     def truth(self, description: Description) -> np.ndarray:
@@ -91,7 +95,7 @@ class Judge:
                 truth = np.array([_has(look, attribute, value) for look in self.looks], np.int8)
                 return np.where(self._keeps_size, truth, 0).astype(np.int8) if attribute == "size" else truth
             case At(place, when):
-                return self._at(place, 0 if when == "start" else -1)
+                return self._at(place, self.first if when == "start" else self.last)
             case Does(manner):
                 return self.manners[manner]
             case Relates(relation, other):
@@ -121,7 +125,7 @@ class Judge:
         if relation in ("behind", "front", "hides"):
             truth = self._passes(relation, anchor)
         else:
-            seen = self._seen(0)
+            seen = self._seen(self.first)
             truth = np.minimum(self._stands(relation, anchor), seen)
             truth = truth if seen[anchor] == 1 else np.zeros_like(truth)
         truth[anchor] = -1
@@ -129,7 +133,7 @@ class Judge:
 
     def _stands(self, relation: str, anchor: int) -> np.ndarray:
         """Side by side, or one above the other, in the first frame."""
-        dx, dy = (self.facts.view[:, 0] - self.facts.view[anchor, 0]).T
+        dx, dy = (self.facts.view[:, self.first] - self.facts.view[anchor, self.first]).T
         if relation == "near":
             tall = self.facts.labels.shape[1] / self.facts.labels.shape[2]
             distance = np.hypot(dx, dy * tall)
@@ -168,7 +172,7 @@ class Judge:
         """What things are ordered by, [n], and whether it is known, [n]."""
         facts, sure = self.facts, np.ones(len(self.looks), bool)
         if by == "x":
-            return facts.view[:, 0, 0], self._seen(0) == 1
+            return facts.view[:, self.first, 0], self._seen(self.first) == 1
         if by == "enters":
             return first_frame_present(facts).astype(float), sure
         if by == "leaves":
@@ -179,6 +183,21 @@ class Judge:
             return np.log(np.median(facts.height, axis=1)), self._keeps_size
         moving = (self.manners["left"] == 1) | (self.manners["right"] == 1)
         return np.log(path_lengths(facts).mean(axis=1) + 1e-6), moving & (facts.inside.min(axis=1) > PRESENT)
+
+
+def frames_that_tell(judge: Judge, description: Description, thing: int) -> list[int]:
+    """The frames that as pictures, without the others, show that `thing` is meant; none where motion decides."""
+    if not all(_is_seen_in_a_picture(condition) for condition in description.conditions):
+        return []
+    shown = np.flatnonzero(judge.facts.area[thing] > 0).tolist()
+    return [t for t in shown if Judge(judge.looks, judge.facts, picture=t).names(description) == thing]
+
+
+def _is_seen_in_a_picture(condition: Condition) -> bool:
+    match condition:
+        case Does() | Ranks(by="enters" | "leaves" | "stops" | "speed") | Relates("behind" | "front" | "hides"):
+            return False
+    return True
 
 
 def _has(look: Look, attribute: str, value: str) -> int:

@@ -37,6 +37,23 @@ def choose_referrals(rng: np.random.Generator, judge: Judge) -> list[Referral]:
     return [Referral(d, k) for k in targets for d in _varied(rng, options[k], 2 + int(rng.integers(3)))]
 
 
+def simple_referrals(rng: np.random.Generator, judge: Judge, count: int) -> list[Referral]:
+    """Up to `count` descriptions of each thing by its looks alone; nothing need be like it, so any word may do."""
+    chosen = []
+    for thing in np.flatnonzero(judge.nameable).tolist():
+        tried = [Description(bundle) for bundle in _bundles(rng, judge.looks[thing])]
+        found = [d for d in tried if _names_simply(d) and judge.names(d) == thing]
+        order = rng.permutation(len(found))[:count]
+        chosen += [Referral(found[k], thing) for k in order]
+    return chosen
+
+
+def _names_simply(description: Description) -> bool:
+    """Whether people would say so where nothing else is like it: of sizes nothing, and not "the thing"."""
+    sizes = any(isinstance(c, Has) and c.attribute == "size" for c in description.conditions)
+    return not sizes and (is_specific(description.noun) or len(description.conditions) > 1)
+
+
 def is_good(judge: Judge, description: Description, thing: int) -> bool:
     """True of `thing` and of nothing else, and language is needed: a distractor differs in just what is asked."""
     return (

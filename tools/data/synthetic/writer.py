@@ -1,11 +1,13 @@
-"""One video after another, in Ref-YouTube-VOS layout (spec §5) with three additions to an expression.
+"""One video after another, in Ref-YouTube-VOS layout (spec §5) with additions to an expression.
 
-"kind" is one of conditions.SENTENCE_KINDS, "property" says what exactly is asked, and "unseen" and "twin" are there
-where they are true: the thing's kind and colour were kept out of training; something else looks just the same.
+"kind" is one of conditions.SENTENCE_KINDS, "property" says what exactly is asked, "told" lists the frames that tell by
+themselves which thing is meant, and "unseen" and "twin" are there where they are true: the thing's kind and colour were
+kept out of training; something else looks just the same.
 """
 
 import json
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,14 +24,14 @@ from util.processes import process_map
 from .backgrounds import make_background
 from .casting import cast_scene
 from .conditions import SENTENCE_KINDS
-from .judge import Judge
+from .judge import Judge, frames_that_tell
 from .language import put_into_words
 from .render import render
 from .scene import Scene
-from .sentences import Referral, choose_referrals
+from .sentences import Referral, choose_referrals, simple_referrals
 from .silhouettes import Facts, Figure, observe, pose_figures
 
-VERSION = 1  # raised with every change that changes the bytes
+VERSION = 2  # raised with every change that changes the bytes
 SPLITS = ("train", "valid", "test")
 ATTEMPTS = 60  # casts of a video; all but a few need one to three
 CHOOSY = 12  # so many of them hold out for the sentences wanted
@@ -46,6 +48,7 @@ class Plan:
     size         height and width
     frames       T
     backgrounds  pictures to be used; none: they are drawn
+    simple       easy sentences for each thing of a training video
     """
 
     root: Path
@@ -54,6 +57,7 @@ class Plan:
     size: tuple[int, int]
     frames: int
     backgrounds: tuple[Path, ...] = ()
+    simple: int = 0
 
     @property
     def record(self) -> dict:
@@ -66,6 +70,7 @@ class Plan:
             "frames": self.frames,
             "videos": self.videos,
             "backgrounds": {"pictures": len(self.backgrounds), "checksum": zlib.crc32(sizes.encode())},
+            **({"simple": self.simple} if self.simple else {}),
         }
 
     @property
@@ -81,6 +86,11 @@ class Take:
     figures: list[list[Figure]]
     facts: Facts
     referrals: list[Referral]
+
+    @property
+    def judge(self) -> Judge:
+        """Of what is true in it."""
+        return Judge(self.scene.looks, self.facts)
 
 
 def make_set(plan: Plan, workers: int = 1) -> None:
@@ -114,7 +124,12 @@ def make_video(plan: Plan, split: str, index: int) -> tuple[dict, dict]:
     """Write frames and masks of one video; returns its objects for meta.json, and its expressions."""
     rng = np.random.default_rng([plan.seed, SPLITS.index(split), index])
     take = direct(rng, plan, split, index)
-    expressions = _expressions(rng, take)
+    expressions = _expressions(rng, plan, take, take.referrals)
+    if split == "train" and plan.simple:
+        # Draws of their own: the rest of the set is the same with them and without.
+        rng_of_simple = np.random.default_rng([plan.seed, SPLITS.index(split), index, 1])
+        referrals = simple_referrals(rng_of_simple, take.judge, plan.simple)
+        expressions |= _expressions(rng_of_simple, plan, take, referrals, first=len(expressions))
     folder, name = plan.root / split, video_name(split, index)
     if not ((folder / "JPEGImages" / name).is_dir() and (folder / "Annotations" / name).is_dir()):
         _write_video(rng, plan, take, folder, name)
@@ -138,14 +153,17 @@ def direct(rng: np.random.Generator, plan: Plan, split: str, index: int) -> Take
     )
 
 
-def _expressions(rng: np.random.Generator, take: Take) -> dict[str, dict]:
-    looks, entries = take.scene.looks, {}
-    for number, (description, thing) in enumerate((r.description, r.thing) for r in take.referrals):
+def _expressions(
+    rng: np.random.Generator, plan: Plan, take: Take, referrals: Sequence[Referral], first: int = 0
+) -> dict[str, dict]:
+    looks, judge, entries = take.scene.looks, take.judge, {}
+    for number, (description, thing) in enumerate(((r.description, r.thing) for r in referrals), first):
         entries[str(number)] = {
             "exp": put_into_words(rng, description, looks[thing].kind),
             "obj_id": str(thing + 1),
             "kind": description.kind,
             "property": description.asked,
+            "told": [plan.frame_names[t] for t in frames_that_tell(judge, description, thing)],
             **({"unseen": True} if looks[thing].unseen else {}),
             **({"twin": True} if looks.count(looks[thing]) > 1 else {}),
         }
