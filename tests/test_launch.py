@@ -84,12 +84,30 @@ def test_two_processes_and_one_fails(no_gpu, work, said):
         run_sharded(work, [1, 2], int, 2)
 
 
+UNEQUAL = """
+import os
+from util.launch import run_sharded
+def work(items, local_rank, *, progress):
+    return [str(item) for item in items]
+late = os.environ["RANK"] == "1"
+print(run_sharded(work, [4, 3, 1] if late else [4, 3, 2, 1], int, None))
+"""
+
+
+def test_processes_of_torchrun_share_what_the_first_one_found(tmp_path):
+    """The second one starts late, when item 2 is finished already: 3 and 1 are still its own."""
+    (tmp_path / "program.py").write_text(UNEQUAL)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    done = start(*torchrun, tmp_path / "program.py", PYTHONPATH=str(HERE))
+    assert sorted(done.stdout.splitlines()) == ["None", "['4', '2', '3', '1']"], done.stderr
+
+
 # ---- as a user starts them: exit codes, and the same zip however many processes there are
 
 
-def start(*command):
+def start(*command, **variables):
     """The finished process; it has one thread, so that sums are the same everywhere."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | variables
     command = [sys.executable, *map(str, command)]
     return subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True, timeout=300)
 

@@ -62,7 +62,9 @@ def _run_under_torchrun(work: Work[Item], items: Sequence[Item], cost: Callable[
     dist.init_process_group("gloo", timeout=FOREVER)
     try:
         rank, world = dist.get_rank(), dist.get_world_size()
-        problems = work(share(items, cost, rank, world), int(os.environ["LOCAL_RANK"]), progress=rank == 0)
+        agreed = [list(items)]
+        dist.broadcast_object_list(agreed)  # the first one's: who starts late finds work finished
+        problems = work(share(agreed[0], cost, rank, world), int(os.environ["LOCAL_RANK"]), progress=rank == 0)
         everyone: list[list[str]] = [[] for _ in range(world)]
         dist.all_gather_object(everyone, problems)
         return [problem for part in everyone for problem in part] if rank == 0 else None
