@@ -28,6 +28,7 @@ from util.settings import Settings
 
 AMP_TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 AfterEpoch = Callable[[TF2], dict[str, float]]
+FUSED_ADAMW = ("cuda", "cpu")  # where PyTorch has the optimiser's step in one pass
 SEED_STRIDE = 1_000_003  # keeps the seeds of processes and steps apart
 
 
@@ -56,7 +57,7 @@ class Trainer:
                 f"{self.plan.clips_per_step} clips: lower --batch_size"
             )
         self.step = settings.run.start_epoch * self.plan.steps_per_epoch
-        self.optimiser = build_optimiser(self.network, rates, fused=device.type == "cuda")
+        self.optimiser = build_optimiser(self.network, rates, fused=device.type in FUSED_ADAMW)
         self.schedule = build_schedule(self.optimiser, rates, self.plan.steps_per_epoch, self.step)
         self.scaler = torch.amp.GradScaler(device.type, enabled=rates.amp == "fp16")
         self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(rates.ema)) if rates.ema else None

@@ -81,6 +81,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise InputError(f"--hidden_dim {args.hidden_dim} must be a multiple of 32 and of --nheads {args.nheads}")
     if args.mid_reference and not args.with_box_refine:
         raise InputError("--mid_reference refines boxes: it needs --with_box_refine")
+    if args.cache_text and not args.freeze_text_encoder:
+        raise InputError("--cache_text needs --freeze_text_encoder: what trains changes with every step")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
     checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched
@@ -120,6 +122,11 @@ def _model_flags(parser: argparse.ArgumentParser) -> None:
     add("--text_encoder", default="roberta-base", help="hub name or local folder of a RoBERTa")
     add("--text_encoder_pretrained", choices=["random"], help="random: take its config and tokenizer alone")
     add("--freeze_text_encoder", action="store_true", help="do not train the text encoder")
+    add(
+        "--cache_text",
+        action="store_true",
+        help="with a frozen text encoder: encode each training sentence once, without the dropout that it else applies",
+    )
     add("--with_box_refine", action="store_true", help="refine reference points layer by layer (all published runs)")
     add("--mid_reference", action="store_true", help="and once more between the two memories, as in the paper's figure")
     add("--num_feature_levels", default=4, type=int, help="levels of the deformable attention")

@@ -31,13 +31,17 @@ class FeatureResizer(nn.Module):
         return self.dropout(self.layer_norm(self.fc(x)))
 
 
-def encode_tokens(roberta: RobertaModel, resizer: FeatureResizer, tokens: Tokens) -> Text:
-    """Token ids [B, L] → words [B, L, C] and sentence [B, C], through one shared resizer."""
+def encode_tokens(roberta: RobertaModel, tokens: Tokens) -> tuple[Tensor, Tensor]:
+    """Token ids [B, L] → words [B, L, H] and sentence [B, H], at RoBERTa's width H."""
     encoded = roberta(input_ids=tokens.ids, attention_mask=tokens.mask.long())
-    words = resizer(encoded.last_hidden_state)
-    padding = ~tokens.mask
+    return encoded.last_hidden_state, encoded.pooler_output
+
+
+def resize_text(resizer: FeatureResizer, words: Tensor, sentence: Tensor, mask: Tensor) -> Text:
+    """Words [B, L, H] (mask [B, L], True on real ones) and sentence [B, H] → both at the network's width."""
+    words, padding = resizer(words), ~mask
     position = sine_position_1d(padding, words.shape[-1]).to(words.dtype)
-    return Text(words, position, padding, resizer(encoded.pooler_output))
+    return Text(words, position, padding, resizer(sentence))
 
 
 def build_roberta(source: str, pretrained: bool) -> RobertaModel:

@@ -27,10 +27,11 @@ from .backbone import Backbone
 from .deformable_decoder import refine
 from .deformable_transformer import DeformableTransformer
 from .feature_levels import FeatureProjection, with_position
+from .frozen_text import FrozenSentences
 from .mask_head import DynamicMaskHead
 from .mlp import MLP
 from .pixel_decoder import PixelDecoder
-from .text_encoder import CaptionTokenizer, FeatureResizer, RobertaModel, encode_tokens
+from .text_encoder import CaptionTokenizer, FeatureResizer, RobertaModel, encode_tokens, resize_text
 from .vision_language import EarlyFusion
 
 CLASS_PRIOR = 0.01  # probability that a fresh class head gives every query
@@ -62,6 +63,7 @@ class TF2(nn.Module):
         self._add_heads(settings)
         self._reset_parameters()
         self.text_encoder.requires_grad_(not settings.freeze_text_encoder)
+        self.known_text = FrozenSentences(roberta) if settings.cache_text else None
         self.transformer.encoder.recompute = settings.gradient_checkpointing
         self.pixel_decoder.recompute = settings.gradient_checkpointing
 
@@ -113,7 +115,17 @@ class TF2(nn.Module):
     def encode_text(self, captions: list[str] | Tokens) -> Text:
         """B sentences, as strings or token ids → words and sentence features. Raises InputError for unusable ones."""
         tokens = captions if isinstance(captions, Tokens) else self.tokenizer(captions)
-        return encode_tokens(self.text_encoder, self.resizer, tokens.to(self.query_embed.weight.device))
+        tokens = tokens.to(self.query_embed.weight.device)
+        remembered = self.known_text is not None and self.training
+        encoded = self.known_text(tokens) if remembered else encode_tokens(self.text_encoder, tokens)
+        return resize_text(self.resizer, *encoded, tokens.mask)
+
+    def train(self, mode: bool = True) -> "TF2":
+        """As nn.Module's; sentences that are remembered are encoded without dropout."""
+        super().train(mode)
+        if self.known_text is not None:
+            self.text_encoder.eval()
+        return self
 
     def encode_frames(self, clips: Clips, text: Text, annotated: list[int] | None = None) -> Memory:
         """Frames (current or reference) and words → memory of one stream."""

@@ -1,6 +1,6 @@
 """Measure a part of the project against its plain counterpart, both in one run.
 
-python tools/benchmark.py --what {inference,loader,operator,scores,step_memory} [--data DIR] [--json FILE]
+python tools/benchmark.py --what {inference,loader,operator,scores,step_memory,training} [--data DIR] [--json FILE]
 """
 
 import argparse
@@ -17,7 +17,7 @@ from util.errors import exit_on_input_error
 from util.files import atomic_write
 
 # Each is a module tools.bench.<name> with measure(args) -> figures; imported when asked for.
-BENCHES = ("inference", "loader", "operator", "scores", "step_memory")
+BENCHES = ("inference", "loader", "operator", "scores", "step_memory", "training")
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, help="data set in Ref-YouTube-VOS layout; for scores, a DAVIS folder")
     parser.add_argument("--rounds", type=int, default=7, help="how often; medians are reported")
     parser.add_argument("--repeats", type=int, default=20, help="clips (or runs) a round")
-    parser.add_argument("--backbone", default="resnet50", help="for inference")
+    parser.add_argument("--backbone", default="resnet50", help="for inference and training")
     parser.add_argument("--sentences", type=int, default=1, help="for inference: sentences of the video")
     parser.add_argument("--frames", type=int, default=8, help="for inference: frames of the video")
     parser.add_argument("--json", type=Path, help="file for the figures")

@@ -24,6 +24,7 @@ ARCHITECTURE = {field.name for field in fields(ModelSettings)} - {
     "text_encoder",
     "text_pretrained",
     "freeze_text_encoder",
+    "cache_text",
     "num_classes",
     "tracking",
 }

@@ -15,6 +15,7 @@ class ModelSettings:
     text_encoder: str
     text_pretrained: bool
     freeze_text_encoder: bool
+    cache_text: bool
     with_box_refine: bool
     mid_reference: bool
     num_feature_levels: int

@@ -1,0 +1,130 @@
+"""Training steps: as main.py does them, in float32 and in bfloat16, against the plain way, in turn.
+
+A clip of 5 frames of 288×512 with its references, a text encoder of roberta-base's size that is frozen, AdamW; made
+data, random weights. The plain way: the operator in plain PyTorch, sentences encoded in every step, AdamW tensor by
+tensor; nothing is computed again in the backward pass.
+"""
+
+import statistics
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.optim import AdamW
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import RobertaConfig
+
+from models import build_model
+from models.criterion import Criterion
+from models.recompute import everything_kept
+from models.tf2 import TF2
+from opts import parse_settings
+from tools.bench.operator import THREADS, ratio
+from tools.bench.peak import float32_peak, matrix_peaks
+from tools.bench.plain_inference import plain_operator
+from util.memory import return_freed_memory
+from util.optimiser import build_optimiser
+from util.structures import Clips, Target, Tokens
+
+SIZE = (5, 288, 512)  # frames, height, width
+OBJECT = (slice(100, 200), slice(200, 300))
+TOKENS = Tokens.padded([[0, *range(100, 110), 2]])
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A network, its criterion and its optimiser."""
+
+    network: TF2
+    criterion: Criterion
+    optimiser: AdamW
+
+    @classmethod
+    def build(cls, text_encoder: Path, backbone: str, *, plain: bool) -> "Trainee":
+        """The network of the seed; what is plain of it stays so in all its steps."""
+        flags = ["--backbone", backbone, "--backbone_pretrained", "random", "--with_box_refine", "--binary"]
+        flags += ["--text_encoder", str(text_encoder), "--text_encoder_pretrained", "random", "--freeze_text_encoder"]
+        settings = parse_settings([*flags, *([] if plain else ["--cache_text"])])
+        torch.manual_seed(0)
+        model, criterion, _ = build_model(settings)
+        return cls(model.train(), criterion, build_optimiser(model, settings.optimiser, fused=not plain))
+
+    def step(self, clip: Clips, target: Target, dtype: torch.dtype | None = None) -> float:
+        """One step on a clip that is its own reference; its loss."""
+        with torch.autocast("cpu", dtype) if dtype else nullcontext():
+            output = self.network(clip, TOKENS, clip)
+        loss = self.criterion.total(self.criterion(output, [target]))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 0.1)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        return float(loss.detach())
+
+
+def measure(args: Namespace) -> dict[str, Any]:
+    """Seconds a step (medians over `args.rounds`), and ratios (medians of the rounds' ratios)."""
+    torch.set_num_threads(THREADS)
+    return_freed_memory()
+    clip, target = made_clip()
+    with tempfile.TemporaryDirectory() as folder:
+        RobertaConfig(max_position_embeddings=514, type_vocab_size=1).save_pretrained(folder)
+        plain, ours = (Trainee.build(Path(folder), args.backbone, plain=plain) for plain in (True, False))
+    runs: dict[str, Callable[[], float]] = {
+        "plain": partial(plain.step, clip, target),
+        "fp32": partial(ours.step, clip, target),
+        "bf16": partial(ours.step, clip, target, torch.bfloat16),
+    }
+    times = {name: [] for name in runs}
+    gflop = _gflop(runs["plain"])
+    for name in ("fp32", "bf16"):
+        runs[name]()
+    for _ in range(args.rounds):
+        for name, run in runs.items():
+            with ExitStack() as stack:
+                if name == "plain":
+                    stack.enter_context(plain_operator())
+                    stack.enter_context(everything_kept())
+                start = time.perf_counter()
+                run()
+                times[name].append(time.perf_counter() - start)
+    seconds = {name: statistics.median(values) for name, values in times.items()}
+    peaks = matrix_peaks()
+    return {
+        "what": "training",
+        "backbone": args.backbone,
+        "threads": THREADS,
+        **{f"{name}_seconds": value for name, value in seconds.items()},
+        "ratio_fp32": ratio(times["plain"], times["fp32"]),
+        "ratio_bf16": ratio(times["plain"], times["bf16"]),
+        "plain_gflop": gflop,
+        **peaks,
+        "fp32_share_of_peak": gflop / seconds["fp32"] / float32_peak(peaks),
+        "bf16_share_of_peak": gflop / seconds["bf16"] / peaks["matmul_bfloat16_gflop_per_s"],
+    }
+
+
+def made_clip() -> tuple[Clips, Target]:
+    """A clip of noise and where its object is."""
+    frames, height, width = SIZE
+    torch.manual_seed(0)
+    masks = torch.zeros(SIZE, dtype=torch.bool)
+    masks[(slice(None), *OBJECT)] = True
+    y, x = OBJECT
+    box = [(x.start + x.stop) / 2 / width, (y.start + y.stop) / 2 / height]
+    box += [(x.stop - x.start) / width, (y.stop - y.start) / height]
+    target = Target(torch.tensor(0), torch.tensor([box] * frames), masks, torch.ones(frames, dtype=torch.bool))
+    return Clips.unpadded(torch.randn(1, frames, 3, height, width)), target
+
+
+def _gflop(step: Callable[[], float]) -> float:
+    """Of one plain step, forward and backward."""
+    with FlopCounterMode(display=False) as counter, plain_operator():
+        step()
+    return counter.get_total_flops() / 1e9
