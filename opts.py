@@ -156,6 +156,12 @@ def _loss_flags(parser: argparse.ArgumentParser) -> None:
     for name, default in (("mask", 2), ("dice", 5), ("cls", 2), ("bbox", 5), ("giou", 2)):
         add(f"--{name}_loss_coef", default=default, type=float, help=f"weight of the {name} loss")
     add("--focal_alpha", default=0.25, type=float, help="α of the focal losses")
+    add(
+        "--class_target",
+        default="one",
+        choices=["one", "iou"],
+        help="score of the matched query: 1, or the IoU of its mask, so that scores tell good frames from bad ones",
+    )
 
 
 def _optimiser_flags(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from util.distributed import mean_over_workers
 from util.settings import LossSettings
 from util.structures import LayerOutput, NetworkOutput, Target
 
-from .losses import box_l1, dice, focal, giou
+from .losses import box_l1, dice, focal, giou, mask_iou, quality_focal
 from .matcher import ClipMatcher
 from .targets import ClipTargets
 
@@ -18,6 +18,7 @@ class Criterion(nn.Module):
     def __init__(self, settings: LossSettings, matcher: ClipMatcher):
         super().__init__()
         self.settings, self.matcher = settings, matcher
+        self.by_quality = settings.class_target == "iou"  # else 1 is wanted of the matched query
         self.weights = {
             "loss_ce": settings.cls_loss_coef,
             "loss_bbox": settings.bbox_loss_coef,
@@ -55,21 +56,25 @@ class Criterion(nn.Module):
         query = self.matcher(output, targets)
         clip = torch.arange(len(query), device=query.device)
         boxes = output.boxes.transpose(1, 2)[clip, query].float()  # B, T, 4
-        masks = output.masks.transpose(1, 2)[clip, query].float().flatten(1)  # B, T·h·w
-        wanted_masks = targets.masks.flatten(1)
+        frames = output.masks.transpose(1, 2)[clip, query].float().flatten(2)  # B, T, h·w
+        masks, wanted_masks = frames.flatten(1), targets.masks.flatten(1)
+        scores = targets.valid.float()
+        if self.by_quality:
+            scores = scores * mask_iou(frames > 0, targets.masks.flatten(2) > 0)
+        wanted = torch.zeros_like(output.logits, dtype=torch.float32)
+        wanted[clip, :, query, targets.labels] = scores
         return {
-            "loss_ce": self._class_loss(output.logits.float(), query, targets),
+            "loss_ce": self._class_loss(output.logits.float(), wanted),
             "loss_bbox": box_l1(boxes, targets.boxes).sum(),
             "loss_giou": (1 - giou(boxes, targets.boxes)).sum(),
             "loss_mask": focal(masks, wanted_masks, self.settings.focal_alpha).mean(1).sum(),
             "loss_dice": dice(masks, wanted_masks).sum(),
         }
 
-    def _class_loss(self, logits: Tensor, query: Tensor, targets: ClipTargets) -> Tensor:
-        """Focal loss over all queries and frames; the matched query is positive on valid frames alone."""
-        wanted = torch.zeros_like(logits)
-        clip = torch.arange(len(query), device=query.device)
-        wanted[clip, :, query, targets.labels] = targets.valid.to(wanted.dtype)
+    def _class_loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        """Over all queries and frames; wanted: 0 but for the matched query on valid frames."""
+        if self.by_quality:
+            return quality_focal(logits, wanted).sum()
         return focal(logits, wanted, self.settings.focal_alpha).sum()
 
 

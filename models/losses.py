@@ -13,6 +13,20 @@ def focal(logits: Tensor, targets: Tensor, alpha: float) -> Tensor:
     return sigmoid_focal_loss(logits, targets, alpha=alpha, gamma=GAMMA, reduction="none")
 
 
+def quality_focal(logits: Tensor, targets: Tensor) -> Tensor:
+    """|target − p|² · cross-entropy of each element: least where p is the target, a quality in [0, 1].
+
+    Both tensors of one shape (Li et al., "Generalized Focal Loss", NeurIPS 2020, eq. 2, β = 2).
+    """
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return (targets - logits.sigmoid()).abs() ** GAMMA * cross_entropy
+
+
+def mask_iou(masks: Tensor, targets: Tensor) -> Tensor:
+    """IoU over the last axis of bool masks [..., S] each → [...]; 0 where both are empty."""
+    return (masks & targets).sum(-1) / (masks | targets).sum(-1).clamp(min=1)
+
+
 def focal_class_cost(logits: Tensor, alpha: float) -> Tensor:
     """Positive minus negative focal term of a class's logits, same shape: what choosing this query would change."""
     p, epsilon = logits.sigmoid(), 1e-8

@@ -95,6 +95,27 @@ def test_only_the_matched_class_is_positive(criterion):
     assert int((signs < 0).sum()) == 2
 
 
+def test_with_iou_as_target_the_score_of_a_mask_is_its_iou():
+    settings = parse_settings([*FLAGS, "--class_target", "iou"])
+    criterion = Criterion(settings.loss, ClipMatcher(settings.loss))
+    layer, wanted = prediction(queries=1), target(valid=[True, False])
+    half = wanted.masks[0, 2::4, 2::4].clone()
+    half[:4] = False
+    with torch.no_grad():
+        layer.masks[0, :, 0] = torch.where(half, 5.0, -5.0)
+    iou = half.sum() / wanted.masks[0, 2::4, 2::4].sum()
+    assert 0.2 < iou < 0.8
+    costs = []
+    for score in (0.1, float(iou), 0.9):
+        with torch.no_grad():
+            layer.logits[0, :, 0, 0] = torch.tensor([score, 1e-6]).logit()
+        costs.append(criterion(output(layer), [wanted])["loss_ce"].item())
+    assert costs[1] == pytest.approx(0, abs=1e-6) and min(costs[0], costs[2]) > 0.01
+    with torch.no_grad():
+        layer.logits[0, 1] = 2.0  # the object is not in the second frame: its score is to be 0
+    assert criterion(output(layer), [wanted])["loss_ce"] > 0.5
+
+
 def test_auxiliary_layers_are_named_and_may_be_left_out(criterion):
     layers = [prediction(seed=i) for i in range(3)]
     names = set(criterion(output(*layers), [target()]))

@@ -54,6 +54,7 @@ class LossSettings:
     bbox_loss_coef: float
     giou_loss_coef: float
     focal_alpha: float
+    class_target: str
 
 
 @dataclass(frozen=True)
