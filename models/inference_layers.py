@@ -14,7 +14,8 @@ from .backbone import ResNetPyramid
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
 from .mlp import MLP
-from .ops.functions import products
+from .ops.functions import fused_attention, products
+from .ops.modules import FusedDeformAttn, MSDeformAttn
 from .ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedFeedForward, PackedLinear
 from .pixel_decoder import ConvNorm
 from .tf2 import TF2
@@ -36,8 +37,19 @@ def speed_up(network: TF2) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)
+    if fused_attention.available():
+        fuse_attentions(network)
     if products.available():
         packed(network)
+
+
+def fuse_attentions(module: nn.Module) -> None:
+    """Put FusedDeformAttn into the place of every MSDeformAttn that it can stand for."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, MSDeformAttn) and _is_plain_float(child.value_proj.weight):
+            setattr(module, name, FusedDeformAttn(child))
+        else:
+            fuse_attentions(child)
 
 
 @singledispatch
@@ -120,5 +132,8 @@ def _gains(layer: nn.Linear | nn.Conv2d) -> bool:
     weight = layer.weight
     if isinstance(layer, nn.Conv2d) and (layer.groups > 1 or layer.padding_mode != "zeros" or layer.padding == "same"):
         return False
-    fits = weight.dtype == torch.float32 and weight.device.type == "cpu"
-    return fits and min(len(weight), weight[0].numel()) >= FEWEST_CHANNELS
+    return _is_plain_float(weight) and min(len(weight), weight[0].numel()) >= FEWEST_CHANNELS
+
+
+def _is_plain_float(weight: Tensor) -> bool:
+    return weight.dtype == torch.float32 and weight.device.type == "cpu"
