@@ -13,6 +13,7 @@ from torchvision.models.resnet import Bottleneck
 from .backbone import ResNetPyramid
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
+from .kept_memory import keep_freed_memory
 from .mlp import MLP
 from .ops.functions import fused_attention, products
 from .ops.modules import FusedDeformAttn, MSDeformAttn
@@ -29,7 +30,8 @@ def speed_up(network: TF2) -> None:
     """Change a loaded network in place, for inference in float32: its results stay the same, to some 1e-5.
 
     After this it cannot be trained, its state dict is no longer that of a checkpoint, and it stays where it is: load
-    its weights, and move it to its device, before. It is not for autocast.
+    its weights, and move it to its device, before. It is not for autocast. On the CPU, the process keeps the memory
+    that it frees (kept_memory.py).
     """
     network.eval().requires_grad_(False)
     for backbone in network.backbone:
@@ -37,6 +39,8 @@ def speed_up(network: TF2) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)
+    if network.query_embed.weight.device.type == "cpu":
+        keep_freed_memory()
     if fused_attention.available():
         fuse_attentions(network)
     if products.available():
