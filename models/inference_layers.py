@@ -95,13 +95,35 @@ def _(attention: nn.MultiheadAttention) -> nn.Module:
     return PackedAttention(attention) if one_width and usual and _gains(attention.out_proj) else attention
 
 
-@packed.register(DeformableEncoderLayer)
-@packed.register(VisionLanguageBlock)
-def _(block: DeformableEncoderLayer | VisionLanguageBlock) -> nn.Module:
-    if isinstance(block.linear1, nn.Linear) and _gains(block.linear1) and _gains(block.linear2):
-        block._feedforward = PackedFeedForward(block.linear1, block.linear2).forward  # hides the class's method
+@packed.register
+def _(block: VisionLanguageBlock) -> nn.Module:
+    if _gain(block.linear1, block.linear2):
+        block._digest = PackedFeedForward(block.linear1, block.linear2, block.norm3).forward  # hides the class's method
         block.linear1 = block.linear2 = None
     return _with_packed_children(block)
+
+
+@packed.register
+def _(layer: DeformableEncoderLayer) -> nn.Module:
+    attention = layer.self_attn
+    fits = isinstance(attention, FusedDeformAttn) and _gain(attention.output_proj, layer.linear1, layer.linear2)
+    return PackedEncoderLayer(layer) if fits else _with_packed_children(layer)
+
+
+class PackedEncoderLayer(nn.Module):
+    """An encoder's layer whose sums and norms are part of the products."""
+
+    def __init__(self, layer: DeformableEncoderLayer):
+        super().__init__()
+        self.attention, self.norm = _with_packed_children(layer.self_attn), layer.norm1
+        self.digest = PackedFeedForward(layer.linear1, layer.linear2, layer.norm2)
+
+    def forward(
+        self, tokens: Tensor, position: Tensor, reference: Tensor, shapes: list[tuple[int, int]], padding: Tensor
+    ) -> Tensor:
+        """As DeformableEncoderLayer.forward."""
+        looked = self.attention.look(tokens + position, reference, tokens, shapes, padding)
+        return self.digest(self.attention.output_proj(looked, added=tokens, norm=self.norm))
 
 
 @packed.register
@@ -129,6 +151,10 @@ class PackedBottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] → [N, O, h, w]."""
         return self.conv3(self.conv2(self.conv1(x)), added=self.shortcut(x))
+
+
+def _gain(*layers: nn.Module | None) -> bool:
+    return all(isinstance(layer, nn.Linear) and _gains(layer) for layer in layers)
 
 
 def _gains(layer: nn.Linear | nn.Conv2d) -> bool:

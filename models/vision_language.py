@@ -66,8 +66,10 @@ class VisionLanguageBlock(nn.Module):
             query, text.keys, text.words, key_padding_mask=text.padding, need_weights=False
         )[0]
         x = self.norm2(x + self.dropout(words))
-        x = self.norm3(x + self.dropout(recomputed_in_parts(self._feedforward, x)))
-        return rearrange(x, "b (t h w) c -> (b t) c h w", h=height, w=width)
+        return rearrange(self._digest(x), "b (t h w) c -> (b t) c h w", h=height, w=width)
+
+    def _digest(self, x: Tensor) -> Tensor:
+        return self.norm3(x + self.dropout(recomputed_in_parts(self._feedforward, x)))
 
     def _feedforward(self, tokens: Tensor) -> Tensor:
         return self.linear2(self.dropout(F.relu(self.linear1(tokens))))
