@@ -1,4 +1,4 @@
-"""Freed memory stays with the process: large tensors come and go, and fresh pages cost as much time as their contents."""
+"""Freed memory stays with the process: large tensors come and go, and fresh pages for each would cost time."""
 
 import ctypes
 

@@ -62,9 +62,7 @@ class VisionLanguageBlock(nn.Module):
 
         x = self.norm1(tokens(level.features) + self.dropout(tokens(attended)))
         x, query = (each_repeated(each, len(text.words) // clips) for each in (x, x + tokens(level.position)))
-        words = self.multihead_attn(
-            query, text.keys, text.words, key_padding_mask=text.padding, need_weights=False
-        )[0]
+        words = self.multihead_attn(query, text.keys, text.words, key_padding_mask=text.padding, need_weights=False)[0]
         x = self.norm2(x + self.dropout(words))
         return rearrange(self._digest(x), "b (t h w) c -> (b t) c h w", h=height, w=width)
 
