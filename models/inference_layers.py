@@ -97,7 +97,7 @@ def _(attention: nn.MultiheadAttention) -> nn.Module:
 
 @packed.register
 def _(block: VisionLanguageBlock) -> nn.Module:
-    if _gain(block.linear1, block.linear2):
+    if _all_gain(block.linear1, block.linear2):
         block._digest = PackedFeedForward(block.linear1, block.linear2, block.norm3).forward  # hides the class's method
         block.linear1 = block.linear2 = None
     return _with_packed_children(block)
@@ -106,7 +106,7 @@ def _(block: VisionLanguageBlock) -> nn.Module:
 @packed.register
 def _(layer: DeformableEncoderLayer) -> nn.Module:
     attention = layer.self_attn
-    fits = isinstance(attention, FusedDeformAttn) and _gain(attention.output_proj, layer.linear1, layer.linear2)
+    fits = isinstance(attention, FusedDeformAttn) and _all_gain(attention.output_proj, layer.linear1, layer.linear2)
     return PackedEncoderLayer(layer) if fits else _with_packed_children(layer)
 
 
@@ -153,7 +153,7 @@ class PackedBottleneck(nn.Module):
         return self.conv3(self.conv2(self.conv1(x)), added=self.shortcut(x))
 
 
-def _gain(*layers: nn.Module | None) -> bool:
+def _all_gain(*layers: nn.Module | None) -> bool:
     return all(isinstance(layer, nn.Linear) and _gains(layer) for layer in layers)
 
 

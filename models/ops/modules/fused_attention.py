@@ -36,7 +36,7 @@ class FusedDeformAttn(nn.Module):
 
 
 def _joined(attention: MSDeformAttn) -> nn.Linear:
-    """One layer for offsets and logits, whose outputs lie as the kernel reads them; boxes' or pixels' units alike."""
+    """One layer for offsets and logits, whose outputs lie as the kernel reads them."""
     samples = attention.levels * attention.points
     offsets, logits = attention.sampling_offsets, attention.attention_weights
     raw = nn.Linear(offsets.in_features, attention.heads * 3 * filled(samples)).to(offsets.weight)
