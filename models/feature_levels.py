@@ -1,5 +1,6 @@
 """From the backbone's maps to the transformer's levels: the one place that knows levels (spec §2, Feature levels)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,4 +37,6 @@ class FeatureProjection(nn.ModuleList):
 def with_position(features: Tensor, padding: Tensor, width: int) -> Level:
     """A map [N, C, h, w] with its padding (nearest, from the frames' [N, H, W]) and position encoding of `width`."""
     small = F.interpolate(padding[:, None].float(), size=features.shape[-2:], mode="nearest")[:, 0].bool()
-    return Level(features, small, sine_position_2d(small, width).to(features.dtype))
+    alike = not torch.is_grad_enabled() and not small.any()  # training does not wait for a GPU's answer
+    position = sine_position_2d(small[:1] if alike else small, width).to(features.dtype)
+    return Level(features, small, position.expand(len(features), -1, -1, -1))

@@ -55,9 +55,16 @@ class FrameSegmenter:
 
     @torch.inference_mode()
     def read(self, levels: list[Level], text: Text) -> FrameState:
-        """The levels of B frames, and B sentences, one for each."""
-        memory = self.network.encode_levels(levels, text)
-        return FrameState(memory, self.network.pixel_decoder(levels, memory, text))
+        """The levels of F frames, and B sentences: B / F for the first frame, as many for the next one, and so on.
+
+        (Of one clip's frames there are more than sentences.)
+        """
+        stride4, *coarser = levels
+        times = max(len(text.words) // len(stride4.features), 1)
+        pairs = [row for row in range(len(stride4.features)) for _ in range(times)]
+        paired = [stride4, *(level.take(pairs) if times > 1 else level for level in coarser)]
+        memory = self.network.encode_levels(paired, text)
+        return FrameState(memory, self.network.pixel_decoder(paired, memory, text))
 
     @torch.inference_mode()
     def answer(

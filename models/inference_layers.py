@@ -13,8 +13,10 @@ from torchvision.models.resnet import Bottleneck
 from .backbone import ResNetPyramid
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
+from .kept_memory import keep_freed_memory
 from .mlp import MLP
-from .ops.functions import products
+from .ops.functions import fused_attention, products
+from .ops.modules import FusedDeformAttn, MSDeformAttn
 from .ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedFeedForward, PackedLinear
 from .pixel_decoder import ConvNorm
 from .tf2 import TF2
@@ -28,7 +30,8 @@ def speed_up(network: TF2) -> None:
     """Change a loaded network in place, for inference in float32: its results stay the same, to some 1e-5.
 
     After this it cannot be trained, its state dict is no longer that of a checkpoint, and it stays where it is: load
-    its weights, and move it to its device, before. It is not for autocast.
+    its weights, and move it to its device, before. It is not for autocast. On the CPU, the process keeps the memory
+    that it frees (kept_memory.py).
     """
     network.eval().requires_grad_(False)
     for backbone in network.backbone:
@@ -36,8 +39,21 @@ def speed_up(network: TF2) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)
+    if network.query_embed.weight.device.type == "cpu":
+        keep_freed_memory()
+    if fused_attention.available():
+        fuse_attentions(network)
     if products.available():
         packed(network)
+
+
+def fuse_attentions(module: nn.Module) -> None:
+    """Put FusedDeformAttn into the place of every MSDeformAttn that it can stand for."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, MSDeformAttn) and _is_plain_float(child.value_proj.weight):
+            setattr(module, name, FusedDeformAttn(child))
+        else:
+            fuse_attentions(child)
 
 
 @singledispatch
@@ -79,13 +95,35 @@ def _(attention: nn.MultiheadAttention) -> nn.Module:
     return PackedAttention(attention) if one_width and usual and _gains(attention.out_proj) else attention
 
 
-@packed.register(DeformableEncoderLayer)
-@packed.register(VisionLanguageBlock)
-def _(block: DeformableEncoderLayer | VisionLanguageBlock) -> nn.Module:
-    if isinstance(block.linear1, nn.Linear) and _gains(block.linear1) and _gains(block.linear2):
-        block._feedforward = PackedFeedForward(block.linear1, block.linear2).forward  # hides the class's method
+@packed.register
+def _(block: VisionLanguageBlock) -> nn.Module:
+    if _all_gain(block.linear1, block.linear2):
+        block._digest = PackedFeedForward(block.linear1, block.linear2, block.norm3).forward  # hides the class's method
         block.linear1 = block.linear2 = None
     return _with_packed_children(block)
+
+
+@packed.register
+def _(layer: DeformableEncoderLayer) -> nn.Module:
+    attention = layer.self_attn
+    fits = isinstance(attention, FusedDeformAttn) and _all_gain(attention.output_proj, layer.linear1, layer.linear2)
+    return PackedEncoderLayer(layer) if fits else _with_packed_children(layer)
+
+
+class PackedEncoderLayer(nn.Module):
+    """An encoder's layer whose sums and norms are part of the products."""
+
+    def __init__(self, layer: DeformableEncoderLayer):
+        super().__init__()
+        self.attention, self.norm = _with_packed_children(layer.self_attn), layer.norm1
+        self.digest = PackedFeedForward(layer.linear1, layer.linear2, layer.norm2)
+
+    def forward(
+        self, tokens: Tensor, position: Tensor, reference: Tensor, shapes: list[tuple[int, int]], padding: Tensor
+    ) -> Tensor:
+        """As DeformableEncoderLayer.forward."""
+        looked = self.attention.look(tokens + position, reference, tokens, shapes, padding)
+        return self.digest(self.attention.output_proj(looked, added=tokens, norm=self.norm))
 
 
 @packed.register
@@ -115,10 +153,17 @@ class PackedBottleneck(nn.Module):
         return self.conv3(self.conv2(self.conv1(x)), added=self.shortcut(x))
 
 
+def _all_gain(*layers: nn.Module | None) -> bool:
+    return all(isinstance(layer, nn.Linear) and _gains(layer) for layer in layers)
+
+
 def _gains(layer: nn.Linear | nn.Conv2d) -> bool:
     """Whether there is a packed layer for this one, and a faster one."""
     weight = layer.weight
     if isinstance(layer, nn.Conv2d) and (layer.groups > 1 or layer.padding_mode != "zeros" or layer.padding == "same"):
         return False
-    fits = weight.dtype == torch.float32 and weight.device.type == "cpu"
-    return fits and min(len(weight), weight[0].numel()) >= FEWEST_CHANNELS
+    return _is_plain_float(weight) and min(len(weight), weight[0].numel()) >= FEWEST_CHANNELS
+
+
+def _is_plain_float(weight: Tensor) -> bool:
+    return weight.dtype == torch.float32 and weight.device.type == "cpu"

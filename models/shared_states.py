@@ -65,9 +65,7 @@ class SharedStates:
         coming = (index for index in question.coming if index not in self.states)
         indices = [question.index, *coming][: max(BATCH // len(sentences), 1)]
         count = len(sentences)
-        pairs = [frame for frame in range(len(indices)) for _ in sentences]
-        levels = [level.take(pairs) for level in self._levels(indices)]
-        states = self.segmenter.read(levels, self.text.take(sentences * len(indices)))
+        states = self.segmenter.read(self._levels(indices), self.text.take(sentences * len(indices)))
         for place in reversed(range(len(indices))):  # the asked one last, so that it stays
             rows = states.take(range(place * count, (place + 1) * count))
             self.states.put(indices[place], SentenceStates(sentences, rows), rows.nbytes)

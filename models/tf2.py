@@ -149,7 +149,7 @@ class TF2(nn.Module):
         """Levels of extract_levels, fused with the words and encoded: the memory of one stream."""
         coarser = levels[1:]
         fused = [level.with_features(self.fusion_module(level.features, text)) for level in coarser]
-        return self.transformer.encode(fused, len(levels[0].features) // len(text.words))
+        return self.transformer.encode(fused, len(coarser[0].features) // len(text.words))
 
     def decode(self, text: Text, memories: tuple[Memory, ...]) -> list[QueryState]:
         """The sentence's queries against the memories: (reference, current), or (current,) alone."""

@@ -6,7 +6,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from util.settings import ModelSettings
-from util.structures import Level, Text
+from util.structures import Level, Text, each_repeated
 
 from .recompute import recomputed_in_parts
 
@@ -50,20 +50,24 @@ class VisionLanguageBlock(nn.Module):
                 nn.init.xavier_uniform_(parameter)
 
     def forward(self, level: Level, text: Text) -> Tensor:
-        """Features [B·T, C, h, w] of `level` → the same shape, mixed with the clip's other frames and the words."""
-        batch, (height, width) = len(text.words), level.shape
-        attended = self._attend_to_clip(level, batch)
+        """Features [B·T, C, h, w] of `level` → the same shape, mixed with the clip's other frames and the words.
+
+        Fewer than B frames are clips of one: each serves as many sentences that follow one another.
+        """
+        clips, (height, width) = min(len(text.words), len(level.features)), level.shape
+        attended = self._attend_to_clip(level, clips)
 
         def tokens(maps: Tensor) -> Tensor:
-            return rearrange(maps, "(b t) c h w -> b (t h w) c", b=batch)
+            return rearrange(maps, "(b t) c h w -> b (t h w) c", b=clips)
 
         x = self.norm1(tokens(level.features) + self.dropout(tokens(attended)))
-        words = self.multihead_attn(
-            x + tokens(level.position), text.keys, text.words, key_padding_mask=text.padding, need_weights=False
-        )[0]
+        x, query = (each_repeated(each, len(text.words) // clips) for each in (x, x + tokens(level.position)))
+        words = self.multihead_attn(query, text.keys, text.words, key_padding_mask=text.padding, need_weights=False)[0]
         x = self.norm2(x + self.dropout(words))
-        x = self.norm3(x + self.dropout(recomputed_in_parts(self._feedforward, x)))
-        return rearrange(x, "b (t h w) c -> (b t) c h w", h=height, w=width)
+        return rearrange(self._digest(x), "b (t h w) c -> (b t) c h w", h=height, w=width)
+
+    def _digest(self, x: Tensor) -> Tensor:
+        return self.norm3(x + self.dropout(recomputed_in_parts(self._feedforward, x)))
 
     def _feedforward(self, tokens: Tensor) -> Tensor:
         return self.linear2(self.dropout(F.relu(self.linear1(tokens))))

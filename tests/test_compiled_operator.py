@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.ops import build_operator
-from models.ops.functions import back_ends, ms_deform_attn
+from models.ops.functions import back_ends, fused_attention, ms_deform_attn
 from models.ops.functions.ms_deform_attn import _backward, _forward
 from models.ops.functions.ms_deform_attn_plain import ms_deform_attn as plain
 from util.errors import InputError
@@ -157,6 +157,86 @@ def test_mixed_types_and_strides():
     )
     half = ms_deform_attn(value.half(), shapes, locations, weights)
     torch.testing.assert_close(half, plain(value.half(), shapes, locations, weights))
+
+
+# ---- raw offsets and logits
+
+
+def raw_inputs(shapes=((5, 4), (2, 3)), queries=21, channels=7, numbers=2, points=2):
+    """Value, reference points and what `attend` reads, with rubbish where nothing is read."""
+    generator = torch.Generator().manual_seed(0)
+    levels, tokens = len(shapes), sum(h * w for h, w in shapes)
+
+    def draw(*shape):
+        return torch.randn(shape, generator=generator)
+
+    raw = draw(2, queries, 3, 3, fused_attention.filled(levels * points)) * 3
+    raw[..., levels * points :] = 1e9
+    return draw(2, tokens, 3, channels), torch.rand(2, queries, levels, numbers, generator=generator), raw
+
+
+def plainly(value, shapes, reference, raw, points):
+    """Locations and weights in float64, from the definition."""
+    samples = len(shapes) * points
+    x, y, logits = raw[..., :samples].double().unflatten(-1, (len(shapes), points)).unbind(3)
+    sizes = torch.tensor([(w, h) for h, w in shapes], dtype=torch.float64)[:, None]
+    if reference.shape[-1] == 4:
+        sizes = 2 * points / reference.double()[:, :, None, :, None, 2:]
+    locations = reference.double()[:, :, None, :, None, :2] + torch.stack((x, y), dim=-1) / sizes
+    weights = logits.flatten(3).softmax(-1).view_as(logits)
+    return plain(value.double(), shapes, locations, weights)
+
+
+@pytest.mark.parametrize("numbers", [2, 4])
+@pytest.mark.parametrize("points", [1, 2, 5, 8])
+@pytest.mark.parametrize("shapes", [((5, 4), (2, 3)), ((3, 7),), ((5, 4), (2, 3), (1, 1), (4, 1), (1, 6))])
+def test_raw_kernels_equal_float64(kernels, shapes, points, numbers):
+    value, *others = raw_inputs(shapes, numbers=numbers, points=points)
+    ours = fused_attention.attend(value, shapes, *others, points)
+    assert_near([ours], [plainly(value, shapes, *others, points)], 1e-6)
+
+
+def test_wild_logits(kernels):
+    shapes = ((5, 4), (2, 3))
+    value, reference, raw = raw_inputs()
+    raw[0, :, :, 2] = -1e6 * raw[0, :, :, 2].abs()
+    raw[1, 0, 0, 2, 0] = -float("inf")
+    raw[1, 1, 1, 2, 1] = float("nan")
+    raw[1, 2, 2, 0, 1] = float("inf")
+    ours = fused_attention.attend(value, shapes, reference, raw, 2)
+    theirs = plainly(value, shapes, reference, raw, 2).float()
+    torch.testing.assert_close(ours, theirs, equal_nan=True, rtol=1e-5, atol=1e-5)
+
+
+@needs_compiled
+@pytest.mark.parametrize("threads", [1, 2, 5, 16])
+def test_raw_results_are_the_same_for_any_number_of_threads(threads):
+    inputs = raw_inputs(queries=33)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        three = fused_attention.attend(inputs[0], ((5, 4), (2, 3)), *inputs[1:], 2)
+        torch.set_num_threads(threads)
+        others = fused_attention.attend(inputs[0], ((5, 4), (2, 3)), *inputs[1:], 2)
+    finally:
+        torch.set_num_threads(before)
+    assert torch.equal(three, others)
+
+
+@needs_compiled
+def test_raw_refusals():
+    shapes = ((5, 4), (2, 3))
+    value, reference, raw = raw_inputs()
+    with pytest.raises(ValueError, match="do not fit levels"):
+        fused_attention.attend(value, shapes, reference, raw, 9)
+    with pytest.raises(ValueError, match="do not fit levels"):
+        fused_attention.attend(value[:, 1:], shapes, reference, raw, 2)
+    with pytest.raises(TypeError, match="float32"):
+        fused_attention.attend(value.double(), shapes, reference, raw, 2)
+    with pytest.raises(RuntimeError, match="no gradients"):
+        fused_attention.attend(value.requires_grad_(), shapes, reference, raw, 2)
+    nothing = fused_attention.attend(value.detach()[..., :0], shapes, reference, raw, 2)
+    assert nothing.shape == (2, 21, 0)
 
 
 # ---- what PyTorch must know

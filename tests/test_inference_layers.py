@@ -1,6 +1,8 @@
 """The network made ready for inference gives what it gave; norms are folded where that is the same, and only there."""
 
 import copy
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -9,15 +11,19 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from models import inference_layers
+from models.deformable_encoder import DeformableEncoderLayer
+from models.feature_levels import with_position
 from models.folded_norms import FROZEN_NORMS, fold_frozen_norms
 from models.inference_layers import speed_up
 from models.mlp import MLP
-from models.ops.functions import products
-from models.ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedLinear
+from models.ops.functions import fused_attention, products
+from models.ops.modules import FusedDeformAttn, MSDeformAttn
+from models.ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedFeedForward, PackedLinear
 from tests.test_network import IDS, assert_same, build, frames
 from util.structures import Clips, Tokens
 
 BACKBONES = ("resnet50", "swin_t_p4w7", "timm:tf_efficientnet_lite0", "video_swin_t_p4w7")
+needs_compiled = pytest.mark.skipif(not fused_attention.available(), reason="no compiled operator for the CPU")
 needs_products = pytest.mark.skipif(not products.available(), reason="no compiled products: no library, or no AMX")
 
 
@@ -57,16 +63,25 @@ def both(network):
 
 def test_folded_network_gives_the_same(network, monkeypatch):
     monkeypatch.setattr(products, "available", lambda: False)
+    monkeypatch.setattr(fused_attention, "available", lambda: False)
     linears = count(network, nn.Linear)
     assert_same(*both(network), tolerance=3e-5)
     assert not count(network, *FROZEN_NORMS)
     assert count(network, nn.Linear) == linears
 
 
+@needs_compiled
+def test_fused_network_gives_the_same(network, monkeypatch):
+    monkeypatch.setattr(products, "available", lambda: False)
+    attentions = count(network, MSDeformAttn)
+    assert_same(*both(network), tolerance=3e-5)
+    assert (count(network, MSDeformAttn), count(network, FusedDeformAttn)) == (0, attentions)
+
+
 @needs_products
 def test_packed_network_gives_the_same(network):
     assert_same(*both(network), tolerance=1e-4)
-    assert not count(network, *FROZEN_NORMS, nn.MultiheadAttention)
+    assert not count(network, *FROZEN_NORMS, nn.MultiheadAttention, MSDeformAttn, DeformableEncoderLayer)
     heads = [layer for head in network.modules() if isinstance(head, MLP) for layer in head.layers]
     left = {layer for layer in network.modules() if isinstance(layer, nn.Linear)} - set(heads)
     assert all(min(layer.weight.shape) < 16 for layer in left)
@@ -139,6 +154,90 @@ def test_what_is_packed(layer, kind):
 def test_convolutions(conv):
     maps = x(2, conv.in_channels, 11, 14)
     torch.testing.assert_close(inference_layers.packed(conv)(maps), conv(maps), rtol=1e-4, atol=1e-4)
+
+
+def noisy(module):
+    """Weights that are not at their start, where offsets do not depend on the query."""
+    for parameter in module.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return module.eval().requires_grad_(False)
+
+
+def attention_inputs(levels, numbers, width):
+    shapes = [(7, 5), (4, 3), (2, 2), (1, 3)][:levels]
+    tokens, query = x(2, sum(h * w for h, w in shapes), width), x(2, 19, width)
+    reference = x(2, 19, levels, numbers).sigmoid()
+    padding = torch.zeros(tokens.shape[:2], dtype=torch.bool)
+    return query, reference, tokens, shapes, padding
+
+
+@needs_compiled
+@pytest.mark.parametrize("numbers", [2, 4])
+@pytest.mark.parametrize(("levels", "heads", "points"), [(4, 8, 4), (3, 2, 3), (4, 3, 5), (1, 1, 1)])
+@pytest.mark.parametrize("padded", [False, True])
+def test_fused_attention(levels, heads, points, numbers, padded):
+    attention = noisy(MSDeformAttn(13 * heads, levels, heads, points))
+    inputs = attention_inputs(levels, numbers, 13 * heads)
+    inputs[-1][0, 5:] = padded
+    theirs = attention(*inputs)
+    assert (FusedDeformAttn(attention)(*inputs) - theirs).norm() <= 1e-6 * theirs.norm()
+
+
+@needs_products
+@pytest.mark.parametrize("width", [32, 72])
+def test_encoder_layer(width):
+    layer = noisy(DeformableEncoderLayer(width, MSDeformAttn(width, 3, 4, 2), 600, 0.0))
+    _, _, tokens, shapes, padding = attention_inputs(3, 2, width)
+    reference = x(*tokens.shape[:2], 3, 2).sigmoid()
+    inputs = (tokens, tokens.flip(0), reference, shapes, padding)
+    theirs = layer(*inputs)
+    inference_layers.fuse_attentions(layer)
+    ours = inference_layers.packed(layer)(*inputs)
+    assert (ours - theirs).norm() <= 3e-5 * theirs.norm()
+
+
+@needs_products
+@pytest.mark.parametrize("width", [16, 40, 257])
+def test_feedforward_with_norm(width):
+    layers = first, second, norm = [
+        noisy(m) for m in (nn.Linear(width, 600), nn.Linear(600, width), nn.LayerNorm(width))
+    ]
+    tokens = 9 + x(3, 67, width)
+    exact = [copy.deepcopy(layer).double() for layer in layers]
+    theirs = exact[2](tokens.double() + exact[1](exact[0](tokens.double()).relu()))
+    assert (PackedFeedForward(first, second, norm)(tokens) - theirs).norm() <= 3e-5 * theirs.norm()
+    assert PackedFeedForward(first, second, norm)(tokens[:0]).shape == (0, 67, width)
+
+
+@pytest.mark.parametrize("padded", [0, 3])
+def test_positions_are_those_of_training(padded):
+    padding = torch.zeros(2, 32, 48, dtype=torch.bool)
+    padding[1, :, 48 - padded :] = True
+    trained = with_position(x(2, 8, 16, 24), padding, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(with_position(x(2, 8, 16, 24), padding, 8).position, trained.position)
+    assert torch.equal(trained.position[0], trained.position[1]) == (padded == 0)
+
+
+USE_MEMORY_AGAIN = """
+import resource, torch
+from models.kept_memory import keep_freed_memory
+def faults(size):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(size)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+kept = keep_freed_memory()
+print(int(kept), faults(50_000_000), faults(40_000_000))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="faults are counted as Linux does")
+def test_freed_memory_is_used_again():
+    done = subprocess.run([sys.executable, "-c", USE_MEMORY_AGAIN], capture_output=True, text=True, check=True)
+    kept, first, second = map(int, done.stdout.split())
+    if not kept:
+        pytest.skip("no glibc")
+    assert second < first / 10
 
 
 # ---- norms

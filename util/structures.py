@@ -249,3 +249,8 @@ class Target(OfTensors):
 def per_frame(clipwise: Tensor, length: int) -> Tensor:
     """[B, ...] repeated for each frame: [B·T, ...]."""
     return repeat(clipwise, "b ... -> (b t) ...", t=length)
+
+
+def each_repeated(rows: Tensor, times: int) -> Tensor:
+    """[N, ...] → [N·times, ...], each row `times` times in turn; once: the same tensor."""
+    return rows if times == 1 else rows.repeat_interleave(times, 0)

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from util.errors import InputError
@@ -79,7 +80,7 @@ def _checked(path: Path, device: str) -> CompiledOperator:
 
 
 def _check(operator: CompiledOperator, device: str) -> None:
-    """Raises ArithmeticError where forward or backward differ from plain PyTorch."""
+    """Raises ArithmeticError where any direction differs from plain PyTorch."""
     inputs = _small_inputs(device)
     flat_shapes = [size for shape in _SHAPES for size in shape]
     value, locations, weights = inputs
@@ -89,9 +90,25 @@ def _check(operator: CompiledOperator, device: str) -> None:
     output = plain(leaves[0], _SHAPES, *leaves[1:])
     theirs = torch.autograd.grad(output, leaves, torch.ones_like(output))
     for a, b in zip((ours, *gradients), (output, *theirs), strict=True):
-        worst = (a - b).abs().max().item() / b.abs().max().item()
-        if not worst <= _TOLERANCE:
-            raise ArithmeticError(f"it differs from plain PyTorch by {worst:.1e}")
+        _compare(a, b)
+    if device == "cpu":
+        _check_raw(operator, *_small_inputs(device))
+
+
+def _check_raw(operator: CompiledOperator, value: Tensor, locations: Tensor, weights: Tensor) -> None:
+    """The operator on offsets and logits: the same samples, around the origin."""
+    sizes = torch.tensor([(width, height) for height, width in _SHAPES])
+    offsets = (locations * sizes[:, None]).flatten(3, 4).movedim(-1, 3)
+    raw = F.pad(torch.cat((offsets, weights.flatten(3)[:, :, :, None].log()), dim=3), (0, 12))  # to 16 samples
+    reference = torch.zeros(*raw.shape[:2], len(_SHAPES), 2)
+    ours = operator.attend(value, [size for shape in _SHAPES for size in shape], reference, raw.contiguous(), 2)
+    _compare(ours, plain(value, _SHAPES, locations, weights / weights.sum((3, 4), keepdim=True)))
+
+
+def _compare(ours: Tensor, theirs: Tensor) -> None:
+    worst = (ours - theirs).abs().max().item() / theirs.abs().max().item()
+    if not worst <= _TOLERANCE:
+        raise ArithmeticError(f"it differs from plain PyTorch by {worst:.1e}")
 
 
 def _small_inputs(device: str) -> list[Tensor]:

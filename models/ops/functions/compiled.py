@@ -28,6 +28,8 @@ class _Problem(ctypes.Structure):
         ("value_type", ctypes.c_int64),
         ("location_type", ctypes.c_int64),
         *((name, ctypes.c_void_p) for name in _TENSORS),
+        *((name, ctypes.c_void_p) for name in ("raw", "reference")),
+        ("reference_numbers", ctypes.c_int64),
     )
 
 
@@ -37,9 +39,12 @@ def computes(value: Tensor, locations: Tensor, weights: Tensor) -> bool:
     known = value.dtype in _TYPE_CODES and (cuda or value.dtype != torch.float16)
     exact = exact_type(value.dtype)
     types_fit = locations.dtype == weights.dtype and locations.dtype in (value.dtype, exact)
-    # On the CPU, places in a head's values are 32-bit numbers, and rows are filled up to whole vectors.
-    size_fits = locations.shape[3] <= MAX_CUDA_LEVELS if cuda else value.shape[1] * (value.shape[3] + 64) < 2**31
-    return known and types_fit and size_fits
+    return known and types_fit and (locations.shape[3] <= MAX_CUDA_LEVELS if cuda else size_fits_cpu(value))
+
+
+def size_fits_cpu(value: Tensor) -> bool:
+    """Whether places in a head's values, whose rows are filled up to whole vectors, are 32-bit numbers."""
+    return value.shape[1] * (value.shape[3] + 64) < 2**31
 
 
 class CompiledOperator:
@@ -79,18 +84,24 @@ class CompiledOperator:
         )
         return grad_value.to(value.dtype), grad_locations, grad_weights
 
+    def attend(self, value: Tensor, shapes: Sequence[int], reference: Tensor, raw: Tensor, points: int) -> Tensor:
+        """`forward` of what locations and weights are made of (fused_attention.py): float32, on the CPU."""
+        output = value.new_zeros(*raw.shape[:3], value.shape[-1])
+        if output.numel() and value.numel():
+            sizes = (raw.shape[1], reference.shape[2], points)
+            problem = _problem(sizes, shapes, value=value, raw=raw, reference=reference, output=output)
+            problem.reference_numbers = reference.shape[-1]
+            self._run("attend", problem, value.device)
+        return output.flatten(2)
+
     def _call(self, direction: str, shapes: Sequence[int], **tensors: Tensor) -> None:
         value, locations = tensors["value"], tensors["locations"]
-        batch, tokens, heads, channels = value.shape
-        _, queries, _, levels, points, _ = locations.shape
         if 0 in (*value.shape, *locations.shape):
             _fill_with_zero(tensors)
             return
-        problem = _Problem(batch, tokens, heads, channels, queries, levels, points)
-        problem.shapes = (ctypes.c_int64 * len(shapes))(*shapes)
+        _, queries, _, levels, points, _ = locations.shape
+        problem = _problem((queries, levels, points), shapes, **tensors)
         problem.value_type, problem.location_type = _TYPE_CODES[value.dtype], _TYPE_CODES[locations.dtype]
-        for name, tensor in tensors.items():
-            setattr(problem, name, tensor.data_ptr())
         self._run(direction, problem, value.device)
 
     def _run(self, direction: str, problem: _Problem, device: torch.device) -> None:
@@ -114,6 +125,15 @@ class CompiledOperator:
     def choose_kernels(self, name: str) -> bool:
         """Run others, for tests; False where this CPU cannot."""
         return self._library.tf2_choose_kernels(name.encode()) == 0
+
+
+def _problem(sizes: tuple[int, int, int], shapes: Sequence[int], **tensors: Tensor) -> _Problem:
+    """`sizes`: queries, levels, points."""
+    problem = _Problem(*tensors["value"].shape, *sizes)
+    problem.shapes = (ctypes.c_int64 * len(shapes))(*shapes)
+    for name, tensor in tensors.items():
+        setattr(problem, name, tensor.data_ptr())
+    return problem
 
 
 def _fill_with_zero(tensors: dict[str, Tensor]) -> None:

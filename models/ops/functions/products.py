@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from .back_ends import compiled, library_file
 
@@ -35,7 +35,8 @@ class _Product(ctypes.Structure):
         *((name, ctypes.c_int64 * 2) for name in _PAIRS),
         *((name, ctypes.c_void_p) for name in ("input", "weights", "bias", "added", "output")),
         ("middle_channels", ctypes.c_int64),
-        *((name, ctypes.c_void_p) for name in ("middle_weights", "middle_bias")),
+        *((name, ctypes.c_void_p) for name in ("middle_weights", "middle_bias", "norm_weight", "norm_bias")),
+        ("norm_epsilon", ctypes.c_double),
     )
 
 
@@ -114,12 +115,19 @@ def convolve(
 
 
 def product(
-    x: Tensor, layer: PackedLayer, *, then: PackedLayer | None = None, added: Tensor | None = None, relu: bool = False
+    x: Tensor,
+    layer: PackedLayer,
+    *,
+    then: PackedLayer | None = None,
+    added: Tensor | None = None,
+    relu: bool = False,
+    norm: nn.LayerNorm | None = None,
 ) -> Tensor:
     """A linear layer, or `then` another one after a ReLU: x [..., C] → [..., O].
 
     added  [..., O], to the result
     relu   whether a ReLU comes last
+    norm   over the last axis, after all that
 
     Raises as `convolve` does.
     """
@@ -132,7 +140,7 @@ def product(
     output = torch.empty(*x.shape[:-1], width)
     added = None if added is None else added.contiguous()
     line = (1, x.numel() // x.shape[-1])
-    steps = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}
+    steps = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)} | _norm_fields(norm, width)
     _run(x.contiguous(), layers, added, output, relu=relu, images=1, in_size=line, out_size=line, **steps)
     return output
 
@@ -153,6 +161,16 @@ def _run(x: Tensor, layers: tuple[PackedLayer, ...], added: Tensor | None, outpu
     problem = _Product(**fields, **{name: tensor.data_ptr() for name, tensor in tensors.items() if tensor is not None})
     if _needed_library().tf2_product(ctypes.byref(problem), torch.get_num_threads()):
         raise MemoryError("product: no memory for a task's pixels")
+
+
+def _norm_fields(norm: nn.LayerNorm | None, width: int) -> dict[str, Any]:
+    if norm is None:
+        return {}
+    if norm.normalized_shape != (width,) or norm.weight is None or norm.bias is None:
+        raise ValueError(f"{norm} is not an affine norm, with a bias, of {width} channels")
+    _refuse(norm.weight, norm.bias)
+    weight, bias = norm.weight.data_ptr(), norm.bias.data_ptr()
+    return {"norm_weight": weight, "norm_bias": bias, "norm_epsilon": norm.eps}
 
 
 def _refuse(*tensors: Tensor | None) -> None:

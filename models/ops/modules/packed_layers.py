@@ -17,21 +17,22 @@ class PackedLinear(nn.Module):
         super().__init__()
         self.layer = packed(linear.weight, linear.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[..., C] → [..., O]."""
-        return product(x, self.layer)
+    def forward(self, x: Tensor, added: Tensor | None = None, norm: nn.LayerNorm | None = None) -> Tensor:
+        """[..., C] → [..., O]; `added`, of that shape, goes in before the norm."""
+        return product(x, self.layer, added=added, norm=norm)
 
 
 class PackedFeedForward(nn.Module):
-    """nn.Linear, ReLU, nn.Linear; what lies between stays in the cache."""
+    """x + two linear layers of x with a ReLU between, then a norm; what lies between stays in the cache."""
 
-    def __init__(self, first: nn.Linear, second: nn.Linear):
+    def __init__(self, first: nn.Linear, second: nn.Linear, norm: nn.LayerNorm):
         super().__init__()
         self.first, self.second = packed(first.weight, first.bias), packed(second.weight, second.bias)
+        self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
-        """[..., C] → [..., O]."""
-        return product(x, self.first, then=self.second)
+        """[..., C] → the same."""
+        return product(x, self.first, then=self.second, added=x, norm=self.norm)
 
 
 class PackedConv2d(nn.Module):

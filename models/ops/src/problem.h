@@ -23,4 +23,8 @@ struct Problem {
   void* grad_value;
   void* grad_locations;
   void* grad_weights;
+  // Instead of locations and weights, what they are made of (cpu/raw_samples.h):
+  const void* raw;           // [N, Lq, M, 3, K]: offsets in x, in y, logits; K: L·P, filled up to a multiple of 16
+  const void* reference;     // [N, Lq, L, 2] points (x, y), or [N, Lq, L, 4] boxes (cx, cy, w, h)
+  int64_t reference_numbers; // 2 or 4
 };

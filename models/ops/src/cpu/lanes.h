@@ -70,6 +70,23 @@ TF2_INLINE To loaded(const From* at) {
 template <typename From, typename To>
 TF2_INLINE void store(const From& all, To* at) { __builtin_memcpy(at, &all, sizeof(From)); }
 
+// e^x to some 2e-7, for x up to 0; NaN stays. Cephes' way: x = n·ln 2 + r, and a polynomial in r of at most ln 2 / 2.
+TF2_INLINE Vectors<float>::Real exponential(Vectors<float>::Real x) {
+  typedef Vectors<float>::Real Real;
+  typedef Vectors<float>::Int Int;
+  const Real zero = {}, least = zero - 87.0f, bounded = x < least ? least : x;
+  const Real n = (bounded * 1.44269504f + 12582912.0f) - 12582912.0f;  // 3·2²² leaves no place for a fraction
+  const Real r = bounded - n * 0.693359375f + n * 2.12194440e-4f;      // ln 2 in two parts
+  Real power = r * 1.9875691500e-4f + 1.3981999507e-3f;
+  power = power * r + 8.3334519073e-3f;
+  power = power * r + 4.1665795894e-2f;
+  power = power * r + 1.6666665459e-1f;
+  power = power * r + 0.5f;
+  power = power * r * r + r + 1.0f;
+  const Int two_to_n = (Vectors<float>::whole(n) + 127) << 23;
+  return x < least ? zero : power * (Real)two_to_n;
+}
+
 template <typename T, int N>
 struct Total {
   static TF2_INLINE T of(typename VectorOf<T, N>::type x) {
@@ -81,6 +98,19 @@ struct Total {
 template <typename T>
 struct Total<T, 2> {
   static TF2_INLINE T of(typename VectorOf<T, 2>::type x) { return x[0] + x[1]; }
+};
+
+template <typename T, int N>
+struct Largest {
+  static TF2_INLINE T of(typename VectorOf<T, N>::type x) {
+    typedef typename VectorOf<T, N / 2>::type Half;
+    union { typename VectorOf<T, N>::type whole; Half half[2]; } u = {x};
+    return Largest<T, N / 2>::of(u.half[0] > u.half[1] ? u.half[0] : u.half[1]);
+  }
+};
+template <typename T>
+struct Largest<T, 2> {
+  static TF2_INLINE T of(typename VectorOf<T, 2>::type x) { return x[0] > x[1] ? x[0] : x[1]; }
 };
 
 // A unit of channels: one vector in memory, `parts` vectors when computed with.

@@ -6,6 +6,7 @@
   namespace name {                              \
   KernelFunction forward_kernel(const Problem&);  \
   KernelFunction backward_kernel(const Problem&); \
+  KernelFunction attend_kernel();               \
   }
 TF2_KERNELS(tf2_generic)
 #if defined(__x86_64__)
@@ -20,6 +21,7 @@ struct Build {
   bool runs_here;
   KernelFunction (*forward)(const Problem&);
   KernelFunction (*backward)(const Problem&);
+  KernelFunction (*attend)();
 };
 
 // The best first.
@@ -29,12 +31,12 @@ const Build* builds() {
       {"avx512",
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl"),
-       tf2_avx512::forward_kernel, tf2_avx512::backward_kernel},
+       tf2_avx512::forward_kernel, tf2_avx512::backward_kernel, tf2_avx512::attend_kernel},
       {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), tf2_avx2::forward_kernel,
-       tf2_avx2::backward_kernel},
+       tf2_avx2::backward_kernel, tf2_avx2::attend_kernel},
 #endif
-      {"generic", true, tf2_generic::forward_kernel, tf2_generic::backward_kernel},
-      {nullptr, false, nullptr, nullptr}};
+      {"generic", true, tf2_generic::forward_kernel, tf2_generic::backward_kernel, tf2_generic::attend_kernel},
+      {nullptr, false, nullptr, nullptr, nullptr}};
   return all;
 }
 
@@ -45,6 +47,12 @@ const Build& build() {
     for (chosen = builds(); !chosen->runs_here; ++chosen) {
     }
   return *chosen;
+}
+
+// Where there are fewer heads than threads, several threads share a head, and each packs its values.
+int64_t parts(const Problem& p, int threads) {
+  const int64_t heads = p.batch * p.heads;
+  return (threads + heads - 1) / heads;
 }
 
 // Tasks are heads, in `parts` each. Returns 0, or 1 where there is not enough memory.
@@ -67,12 +75,11 @@ int run(const Problem& p, KernelFunction kernel, int64_t parts, int threads) {
 
 extern "C" {
 
-// Both return 0, or 1 where there is not enough memory.
-int tf2_forward(const Problem* p, int threads) {
-  // Where there are fewer heads than threads, several threads share a head, and each packs its values.
-  const int64_t heads = p->batch * p->heads, parts = (threads + heads - 1) / heads;
-  return run(*p, build().forward(*p), parts, threads);
-}
+// These return 0, or 1 where there is not enough memory.
+int tf2_forward(const Problem* p, int threads) { return run(*p, build().forward(*p), parts(*p, threads), threads); }
+
+// tf2_forward of raw offsets and logits, float32.
+int tf2_attend(const Problem* p, int threads) { return run(*p, build().attend(), parts(*p, threads), threads); }
 
 int tf2_backward(const Problem* p, int threads) { return run(*p, build().backward(*p), 1, threads); }
 

@@ -52,8 +52,8 @@ Plan::Plan(const Product& p, int most_threads) : taps(p), y(p, 0, taps.lines), x
   const int64_t steps = (p.middle_channels ? blocks(p.middle_channels) : columns) * groups * taps.steps();
   threads = int(std::max<int64_t>(1, std::min<int64_t>(most_threads, steps / kSteps)));
   row_tasks = row_tasks_of(*this);
-  // Tasks of the same pixels each pack them; they would each compute the same middle channels.
-  column_tasks = middle_part ? 1 : std::min(columns, std::max<int64_t>(1, threads / row_tasks));
+  // Tasks of the same pixels each pack them; they would each compute the same middle channels. A norm needs all outputs.
+  column_tasks = middle_part || p.norm_weight ? 1 : std::min(columns, std::max<int64_t>(1, threads / row_tasks));
 }
 
 }  // namespace tf2_products

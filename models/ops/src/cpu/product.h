@@ -32,6 +32,10 @@ struct Product {
   int64_t middle_channels;  // 0: there is only one
   const uint16_t* middle_weights;
   const float* middle_bias;
+  // Layer norm over each pixel's outputs, after all else, or null.
+  const float* norm_weight;
+  const float* norm_bias;
+  double norm_epsilon;
 };
 
 namespace tf2_products {

@@ -114,6 +114,15 @@ void multiply_twice(const Product& p, const Plan& plan, const Memory& memory, Fa
   }
 }
 
+// The product of the task's packed pixels with the weights from one column to another.
+void multiply(const Product& p, const Plan& plan, const Memory& memory, int64_t groups, int64_t column) {
+  Factors factors = first_factors(p, plan, memory, groups);
+  if (plan.middle_part) return multiply_twice(p, plan, memory, factors);
+  factors.column = plan.columns * column / plan.column_tasks;
+  factors.last_column = plan.columns * (column + 1) / plan.column_tasks;
+  multiply(factors, Output(p, memory.places));
+}
+
 void run(const Product& p, const Plan& plan, int64_t task, const Memory& memory) {
   const int64_t row = task / plan.column_tasks, column = task % plan.column_tasks;
   const int64_t first = plan.groups * row / plan.row_tasks, groups = plan.groups * (row + 1) / plan.row_tasks - first;
@@ -122,11 +131,10 @@ void run(const Product& p, const Plan& plan, int64_t task, const Memory& memory)
   Packer packer(p, plan);
   for (int64_t phase = 0; phase < plan.phases(); ++phase)
     packer.pack(phase, first * kGroup, groups * kGroup + plan.reach, memory.pixels + phase * plan.phase_bytes());
-  Factors factors = first_factors(p, plan, memory, groups);
-  if (plan.middle_part) return multiply_twice(p, plan, memory, factors);
-  factors.column = plan.columns * column / plan.column_tasks;
-  factors.last_column = plan.columns * (column + 1) / plan.column_tasks;
-  multiply(factors, Output(p, memory.places));
+  multiply(p, plan, memory, groups, column);
+  if (p.norm_weight)
+    for (int64_t i = 0; i < groups * kGroup; ++i)
+      if (memory.places[i] >= 0) normalise(p, p.output + memory.places[i] * p.out_channels);
 }
 
 }  // namespace

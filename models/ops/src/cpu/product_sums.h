@@ -88,6 +88,29 @@ class Output {
   const int64_t* places_;
 };
 
+// Layer norm of a pixel's finished outputs, while they are in the cache.
+inline void normalise(const Product& p, float* row) {
+  const int64_t count = p.out_channels;
+  __m512 sum = _mm512_setzero_ps(), squares = sum;
+  for (int64_t c = 0; c < count; c += 16)
+    sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(first_lanes(count - c), row + c));
+  const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sum) / float(count));
+  for (int64_t c = 0; c < count; c += 16) {
+    const __mmask16 lanes = first_lanes(count - c);
+    const __m512 rest = _mm512_maskz_sub_ps(lanes, _mm512_maskz_loadu_ps(lanes, row + c), mean);
+    squares = _mm512_fmadd_ps(rest, rest, squares);
+  }
+  const float variance = _mm512_reduce_add_ps(squares) / float(count) + float(p.norm_epsilon);
+  const __m512 scale = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_sqrt_ps(_mm512_set1_ps(variance)));
+  for (int64_t c = 0; c < count; c += 16) {
+    const __mmask16 lanes = first_lanes(count - c);
+    const __m512 rest = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(lanes, row + c), mean), scale);
+    const __m512 weight = _mm512_maskz_loadu_ps(lanes, p.norm_weight + c);
+    _mm512_mask_storeu_ps(row + c, lanes,
+                          _mm512_fmadd_ps(rest, weight, _mm512_maskz_loadu_ps(lanes, p.norm_bias + c)));
+  }
+}
+
 // The second product's packed pixels.
 class Middle {
  public:
