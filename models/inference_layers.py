@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
+from util.memory import keep_freed_memory
+
 from .backbone import ResNetPyramid
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
-from .kept_memory import keep_freed_memory
 from .mlp import MLP
 from .ops.functions import fused_attention, products
 from .ops.modules import FusedDeformAttn, MSDeformAttn
@@ -31,7 +32,7 @@ def speed_up(network: TF2) -> None:
 
     After this it cannot be trained, its state dict is no longer that of a checkpoint, and it stays where it is: load
     its weights, and move it to its device, before. It is not for autocast. On the CPU, the process keeps the memory
-    that it frees (kept_memory.py).
+    that it frees (util/memory.py).
     """
     network.eval().requires_grad_(False)
     for backbone in network.backbone:
