@@ -13,6 +13,7 @@ from models.folded_norms import FROZEN_NORMS, fold_frozen_norms
 from models.inference_layers import speed_up
 from models.mlp import MLP
 from models.ops.functions import products
+from models.ops.functions.products import PackedLayer
 from models.ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedLinear
 from tests.test_network import IDS, assert_same, build, frames
 from util.structures import Clips, Tokens
@@ -37,6 +38,11 @@ def count(network, *kinds):
     return sum(isinstance(module, kinds) for module in network.modules())
 
 
+def packed_layers(network):
+    lists = (vars(module).values() for module in network.modules())
+    return [value for values in lists for value in values if isinstance(value, PackedLayer)]
+
+
 # ---- the whole network
 
 
@@ -46,12 +52,12 @@ def network(request, text_encoder):
 
 
 @torch.inference_mode()
-def both(network):
+def both(network, precision="fp32"):
     """Its outputs after and before. On smaller frames the coarsest level is two pixels: its group norm is noise."""
     clips, references = (Clips.unpadded(frames(1, 2, 128, 192, seed=seed)) for seed in (0, 1))
     inputs = (clips, Tokens.padded(IDS[:1]), references)
     before = network(*inputs)
-    speed_up(network)
+    speed_up(network, precision)
     return network(*inputs), before
 
 
@@ -70,6 +76,28 @@ def test_packed_network_gives_the_same(network):
     heads = [layer for head in network.modules() if isinstance(head, MLP) for layer in head.layers]
     left = {layer for layer in network.modules() if isinstance(layer, nn.Linear)} - set(heads)
     assert all(min(layer.weight.shape) < 16 for layer in left)
+
+
+def errors(ours, theirs):
+    """Relative errors (norms) of the last layer's outputs."""
+    pairs = ((getattr(ours.last, name), getattr(theirs.last, name)) for name in ("logits", "boxes", "masks"))
+    return [((a - b).norm() / b.norm()).item() for a, b in pairs]
+
+
+@needs_products
+def test_packed_network_of_one_term_is_near(network):
+    ours, before = both(network, "bf16")
+    assert all(1e-5 < error < 0.1 for error in errors(ours, before))
+    assert {layer.terms for layer in packed_layers(network)} == {1}
+
+
+@pytest.mark.parametrize("network", ["resnet50"], indirect=True)
+def test_autocast_where_nothing_is_packed(network, monkeypatch):
+    monkeypatch.setattr(products, "available", lambda: False)
+    ours, before = both(network, "bf16")
+    assert all(1e-5 < error < 0.1 for error in errors(ours, before))
+    assert all(x.dtype == torch.float32 for x in (ours.last.logits, ours.last.boxes, ours.last.masks))
+    assert not packed_layers(network)
 
 
 @needs_products
@@ -97,17 +125,18 @@ def x(*shape):
 
 @needs_products
 @pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("terms", "bound"), [(2, 1e-5), (1, 1e-2)])
 @torch.inference_mode()
-def test_attention(bias):
+def test_attention(bias, terms, bound):
     torch.manual_seed(0)
     attention = nn.MultiheadAttention(48, 4, bias=bias, batch_first=True).eval()
     padding = torch.zeros(3, 9, dtype=torch.bool)
     padding[1, 5:] = True
     query, key, value = x(3, 70, 48), x(3, 9, 48), x(3, 9, 48) + 1
-    ours = PackedAttention(attention)
+    ours = PackedAttention(attention, terms)
     for mask in (None, padding):
         theirs, _ = attention(query, key, value, key_padding_mask=mask, need_weights=False)
-        assert (ours(query, key, value, key_padding_mask=mask)[0] - theirs).norm() <= 1e-5 * theirs.norm()
+        assert (ours(query, key, value, key_padding_mask=mask)[0] - theirs).norm() <= bound * theirs.norm()
     with pytest.raises(ValueError, match="weights"):
         ours(query, key, value, need_weights=True)
 
@@ -130,7 +159,7 @@ def test_attention(bias):
     ],
 )
 def test_what_is_packed(layer, kind):
-    assert type(inference_layers.packed(layer)) is kind
+    assert type(inference_layers.packed(layer, 2)) is kind
 
 
 @needs_products
@@ -138,7 +167,7 @@ def test_what_is_packed(layer, kind):
 @torch.no_grad()
 def test_convolutions(conv):
     maps = x(2, conv.in_channels, 11, 14)
-    torch.testing.assert_close(inference_layers.packed(conv)(maps), conv(maps), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(inference_layers.packed(conv, 2)(maps), conv(maps), rtol=1e-4, atol=1e-4)
 
 
 # ---- norms

@@ -118,6 +118,7 @@ class InferenceSettings:
     key_frame_selector: str
     clip_frames: int | None
     feature_memory: int
+    precision: str
     overwrite: bool
 
 
