@@ -67,7 +67,9 @@ extern "C" {
 int tf2_product_available() { return amx_available(); }
 
 // Numbers of the packed weights.
-int64_t tf2_packed_weights(const Product* p) { return blocks(p->out_channels) * Taps(*p).steps() * p->terms * kTermWeights; }
+int64_t tf2_packed_weights(const Product* p) {
+  return blocks(p->out_channels) * Taps(*p).steps() * p->terms * kTermWeights;
+}
 
 // Packs weights [out_channels, kernel, kernel, in_channels].
 void tf2_pack_weights(const Product* p, const float* from, uint16_t* to) { amx_pack_weights(*p, from, to); }

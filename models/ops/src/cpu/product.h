@@ -39,14 +39,14 @@ struct Product {
 
 namespace tf2_products {
 
-constexpr int64_t kBlock = 32;           // channels that a step multiplies, and channels that it adds to (a column)
-constexpr int64_t kGroup = 32;           // pixels of a step
-constexpr int64_t kSums = 1024;          // of a step
-constexpr int64_t kTile = 512;           // bfloat16 numbers of a tile
-constexpr int64_t kTermBytes = 64;       // of a packed pixel's block: its first terms, then its second ones
-constexpr int64_t kTermWeights = 1024;   // numbers of a step's weights: its first terms, then its second ones
-constexpr int64_t kLongestWindow = 256;  // numbers that the taps of a line may take together
-constexpr int64_t kMiddle = 512;         // channels between two products that are there at a time
+constexpr int64_t kBlock = 32;               // channels that a step multiplies, and channels that it adds to (a column)
+constexpr int64_t kGroup = 32;               // pixels of a step
+constexpr int64_t kSums = 1024;              // of a step
+constexpr int64_t kTile = 512;               // bfloat16 numbers of a tile
+constexpr int64_t kTermBytes = 64;           // of the first terms of a packed pixel's block; the second ones follow
+constexpr int64_t kTermWeights = 2 * kTile;  // of the first terms of a step's weights; the second ones follow
+constexpr int64_t kLongestWindow = 256;      // numbers that the taps of a line may take together
+constexpr int64_t kMiddle = 512;             // channels between two products that are there at a time
 
 // How many whole units hold `count`.
 constexpr int64_t units(int64_t count, int64_t unit) { return (count + unit - 1) / unit; }
@@ -83,7 +83,7 @@ struct Axis {
 struct Plan {
   Taps taps;
   Axis y, x;
-  int64_t terms;
+  int64_t terms;                    // of a number
   int64_t reach;                    // the largest shift of a tap, in pixels
   int64_t groups, columns;          // of the output: of kGroup pixels, dropped ones too, and of kBlock channels
   int64_t middle_part;              // channels between two products that are there at a time, 0 where there is one

@@ -130,7 +130,7 @@ class Middle {
 // What is multiplied with what: a task's pixels with the weights from one column to another.
 struct Factors {
   const char* pixels;
-  int64_t terms, groups, pixel_bytes, blocks;  // the last: of channels
+  int64_t terms, groups, pixel_bytes, blocks;  // terms of a number; blocks of channels
   const int64_t* shifts;                // of the taps, in bytes
   int64_t taps;
   const uint16_t* weights;
