@@ -2,6 +2,8 @@
 
 Frozen batch norms go into convolutions, and convolutions work channels last. On a CPU with AMX, linear layers,
 convolutions and attentions then run on packed weights (ops/functions/products.py).
+
+With precision "bf16", the packed numbers have one term; elsewhere there is autocast (autocast_parts.py).
 """
 
 from functools import partial, singledispatch
@@ -12,6 +14,7 @@ from torchvision.models.resnet import Bottleneck
 
 from util.memory import keep_freed_memory
 
+from .autocast_parts import autocast_parts
 from .backbone import ResNetPyramid
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
@@ -24,28 +27,34 @@ from .tf2 import TF2
 from .vision_language import VisionLanguageBlock
 
 FEWEST_CHANNELS = 16  # packed weights are filled up to 32
+TERMS = {"fp32": 2, "bf16": 1}  # of packed numbers
 SAMPLE = (1, 1, 3, 64, 96)  # a clip that every backbone takes
 
 
-def speed_up(network: TF2) -> None:
-    """Change a loaded network in place, for inference in float32: its results stay the same, to some 1e-5.
+def speed_up(network: TF2, precision: str = "fp32") -> None:
+    """Change a loaded network in place, for inference: with "fp32", its results stay the same, to some 1e-5.
 
     After this it cannot be trained, its state dict is no longer that of a checkpoint, and it stays where it is: load
-    its weights, and move it to its device, before. It is not for autocast. On the CPU, the process keeps the memory
-    that it frees (util/memory.py).
+    its weights, and move it to its device, before. It is not for autocast: "bf16" brings what is of use. On the CPU,
+    the process keeps the memory that it frees (util/memory.py).
     """
     network.eval().requires_grad_(False)
+    device = network.query_embed.weight.device
     for backbone in network.backbone:
-        fold_frozen_norms(backbone, partial(backbone, torch.zeros(SAMPLE, device=network.query_embed.weight.device)))
+        fold_frozen_norms(backbone, partial(backbone, torch.zeros(SAMPLE, device=device)))
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)
-    if network.query_embed.weight.device.type == "cpu":
+    on_cpu = device.type == "cpu"
+    if on_cpu:
         keep_freed_memory()
+    if precision == "bf16" and not (on_cpu and products.available()):
+        autocast_parts(network)
+        return
     if fused_attention.available():
         fuse_attentions(network)
-    if products.available():
-        packed(network)
+    if on_cpu and products.available():
+        packed(network, TERMS[precision])
 
 
 def fuse_attentions(module: nn.Module) -> None:
@@ -58,66 +67,70 @@ def fuse_attentions(module: nn.Module) -> None:
 
 
 @singledispatch
-def packed(module: nn.Module) -> nn.Module:
-    """What takes a module's place: one with packed weights, or itself with such children, as far as there are any."""
-    return _with_packed_children(module)
+def packed(module: nn.Module, terms: int) -> nn.Module:
+    """What takes a module's place: one with packed weights, or itself with such children, as far as there are any.
+
+    terms: of the packed numbers (ops/functions/products.py)
+    """
+    return _with_packed_children(module, terms)
 
 
-def _with_packed_children(module: nn.Module) -> nn.Module:
+def _with_packed_children(module: nn.Module, terms: int) -> nn.Module:
     for name, child in list(module.named_children()):
-        setattr(module, name, packed(child))
+        setattr(module, name, packed(child, terms))
     return module
 
 
 @packed.register
-def _(layer: nn.Linear) -> nn.Module:
-    return PackedLinear(layer) if _gains(layer) else layer
+def _(layer: nn.Linear, terms: int) -> nn.Module:
+    return PackedLinear(layer, terms) if _gains(layer) else layer
 
 
 @packed.register
-def _(heads: MLP) -> nn.Module:
+def _(heads: MLP, terms: int) -> nn.Module:
     return heads  # they read a few rows, and would gain nothing
 
 
 @packed.register
-def _(conv: nn.Conv2d) -> nn.Module:
-    return PackedConv2d(conv) if type(conv) is nn.Conv2d and _gains(conv) else conv
+def _(conv: nn.Conv2d, terms: int) -> nn.Module:
+    return PackedConv2d(conv, terms) if type(conv) is nn.Conv2d and _gains(conv) else conv
 
 
 @packed.register
-def _(conv: ConvNorm) -> nn.Module:
-    return nn.Sequential(PackedConv2d(conv), conv.norm) if _gains(conv) else conv
+def _(conv: ConvNorm, terms: int) -> nn.Module:
+    return nn.Sequential(PackedConv2d(conv, terms), conv.norm) if _gains(conv) else conv
 
 
 @packed.register
-def _(attention: nn.MultiheadAttention) -> nn.Module:
+def _(attention: nn.MultiheadAttention, terms: int) -> nn.Module:
     one_width = attention.in_proj_weight is not None
     usual = attention.batch_first and attention.bias_k is None and not attention.add_zero_attn
-    return PackedAttention(attention) if one_width and usual and _gains(attention.out_proj) else attention
+    return PackedAttention(attention, terms) if one_width and usual and _gains(attention.out_proj) else attention
 
 
 @packed.register
-def _(block: VisionLanguageBlock) -> nn.Module:
+def _(block: VisionLanguageBlock, terms: int) -> nn.Module:
     if _all_gain(block.linear1, block.linear2):
-        block._digest = PackedFeedForward(block.linear1, block.linear2, block.norm3).forward  # hides the class's method
+        digest = PackedFeedForward(block.linear1, block.linear2, block.norm3, terms)
+        block._digest = digest.forward  # hides the class's method
         block.linear1 = block.linear2 = None
-    return _with_packed_children(block)
+    return _with_packed_children(block, terms)
 
 
 @packed.register
-def _(layer: DeformableEncoderLayer) -> nn.Module:
+def _(layer: DeformableEncoderLayer, terms: int) -> nn.Module:
     attention = layer.self_attn
     fits = isinstance(attention, FusedDeformAttn) and _all_gain(attention.output_proj, layer.linear1, layer.linear2)
-    return PackedEncoderLayer(layer) if fits else _with_packed_children(layer)
+    return PackedEncoderLayer(layer, terms) if fits else _with_packed_children(layer, terms)
 
 
 class PackedEncoderLayer(nn.Module):
     """An encoder's layer whose sums and norms are part of the products."""
 
-    def __init__(self, layer: DeformableEncoderLayer):
+    def __init__(self, layer: DeformableEncoderLayer, terms: int):
         super().__init__()
-        self.attention, self.norm = _with_packed_children(layer.self_attn), layer.norm1
-        self.digest = PackedFeedForward(layer.linear1, layer.linear2, layer.norm2)
+        self.attention, self.norm = _with_packed_children(layer.self_attn, terms), layer.norm1
+        self.digest = PackedFeedForward(layer.linear1, layer.linear2, layer.norm2, terms)
 
     def forward(
         self, tokens: Tensor, position: Tensor, reference: Tensor, shapes: list[tuple[int, int]], padding: Tensor
@@ -128,26 +141,26 @@ class PackedEncoderLayer(nn.Module):
 
 
 @packed.register
-def _(resnet: ResNetPyramid) -> nn.Module:
+def _(resnet: ResNetPyramid, terms: int) -> nn.Module:
     if isinstance(resnet.bn1, nn.Identity) and isinstance(resnet.conv1, nn.Conv2d) and _gains(resnet.conv1):
-        resnet.conv1, resnet.relu = PackedConv2d(resnet.conv1, relu=True), nn.Identity()
-    return _with_packed_children(resnet)
+        resnet.conv1, resnet.relu = PackedConv2d(resnet.conv1, terms, relu=True), nn.Identity()
+    return _with_packed_children(resnet, terms)
 
 
 @packed.register
-def _(block: Bottleneck) -> nn.Module:
+def _(block: Bottleneck, terms: int) -> nn.Module:
     folded = all(isinstance(norm, nn.Identity) for norm in (block.bn1, block.bn2, block.bn3))
-    return PackedBottleneck(block) if folded and _gains(block.conv1) and _gains(block.conv2) else block
+    return PackedBottleneck(block, terms) if folded and _gains(block.conv1) and _gains(block.conv2) else block
 
 
 class PackedBottleneck(nn.Module):
     """A ResNet's block whose norms are folded."""
 
-    def __init__(self, block: Bottleneck):
+    def __init__(self, block: Bottleneck, terms: int):
         super().__init__()
         convs = (block.conv1, block.conv2, block.conv3)
-        self.conv1, self.conv2, self.conv3 = (PackedConv2d(conv, relu=True) for conv in convs)
-        self.shortcut = nn.Identity() if block.downsample is None else PackedConv2d(block.downsample[0])
+        self.conv1, self.conv2, self.conv3 = (PackedConv2d(conv, terms, relu=True) for conv in convs)
+        self.shortcut = nn.Identity() if block.downsample is None else PackedConv2d(block.downsample[0], terms)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] → [N, O, h, w]."""

@@ -147,5 +147,5 @@ def _load(settings: Settings, path: str, device: torch.device, *, recorded: bool
     model = recorded_model(checkpoint, settings.model) if recorded else settings.model
     network = network_from(replace(model, backbone_pretrained="random", text_pretrained=False))
     print(load_weights(network, checkpoint, source=str(path)), file=sys.stderr)
-    speed_up(network.to(device))
+    speed_up(network.to(device), settings.inference.precision)
     return network

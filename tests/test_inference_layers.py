@@ -18,6 +18,7 @@ from models.folded_norms import FROZEN_NORMS, fold_frozen_norms
 from models.inference_layers import speed_up
 from models.mlp import MLP
 from models.ops.functions import fused_attention, products
+from models.ops.functions.products import PackedLayer
 from models.ops.modules import FusedDeformAttn, MSDeformAttn
 from models.ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedFeedForward, PackedLinear
 from tests.test_network import IDS, assert_same, build, frames
@@ -44,6 +45,11 @@ def count(network, *kinds):
     return sum(isinstance(module, kinds) for module in network.modules())
 
 
+def packed_layers(network):
+    lists = (vars(module).values() for module in network.modules())
+    return [value for values in lists for value in values if isinstance(value, PackedLayer)]
+
+
 # ---- the whole network
 
 
@@ -53,12 +59,12 @@ def network(request, text_encoder):
 
 
 @torch.inference_mode()
-def both(network):
+def both(network, precision="fp32"):
     """Its outputs after and before. On smaller frames the coarsest level is two pixels: its group norm is noise."""
     clips, references = (Clips.unpadded(frames(1, 2, 128, 192, seed=seed)) for seed in (0, 1))
     inputs = (clips, Tokens.padded(IDS[:1]), references)
     before = network(*inputs)
-    speed_up(network)
+    speed_up(network, precision)
     return network(*inputs), before
 
 
@@ -88,6 +94,28 @@ def test_packed_network_gives_the_same(network):
     assert all(min(layer.weight.shape) < 16 for layer in left)
 
 
+def errors(ours, theirs):
+    """Relative errors (norms) of the last layer's outputs."""
+    pairs = ((getattr(ours.last, name), getattr(theirs.last, name)) for name in ("logits", "boxes", "masks"))
+    return [((a - b).norm() / b.norm()).item() for a, b in pairs]
+
+
+@needs_products
+def test_packed_network_of_one_term_is_near(network):
+    ours, before = both(network, "bf16")
+    assert all(1e-5 < error < 0.1 for error in errors(ours, before))
+    assert {layer.terms for layer in packed_layers(network)} == {1}
+
+
+@pytest.mark.parametrize("network", ["resnet50"], indirect=True)
+def test_autocast_where_nothing_is_packed(network, monkeypatch):
+    monkeypatch.setattr(products, "available", lambda: False)
+    ours, before = both(network, "bf16")
+    assert all(1e-5 < error < 0.1 for error in errors(ours, before))
+    assert all(x.dtype == torch.float32 for x in (ours.last.logits, ours.last.boxes, ours.last.masks))
+    assert not packed_layers(network)
+
+
 @needs_products
 def test_twice_and_copies(text_encoder):
     network = build(text_encoder)[0]
@@ -113,17 +141,18 @@ def x(*shape):
 
 @needs_products
 @pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("terms", "bound"), [(2, 1e-5), (1, 1e-2)])
 @torch.inference_mode()
-def test_attention(bias):
+def test_attention(bias, terms, bound):
     torch.manual_seed(0)
     attention = nn.MultiheadAttention(48, 4, bias=bias, batch_first=True).eval()
     padding = torch.zeros(3, 9, dtype=torch.bool)
     padding[1, 5:] = True
     query, key, value = x(3, 70, 48), x(3, 9, 48), x(3, 9, 48) + 1
-    ours = PackedAttention(attention)
+    ours = PackedAttention(attention, terms)
     for mask in (None, padding):
         theirs, _ = attention(query, key, value, key_padding_mask=mask, need_weights=False)
-        assert (ours(query, key, value, key_padding_mask=mask)[0] - theirs).norm() <= 1e-5 * theirs.norm()
+        assert (ours(query, key, value, key_padding_mask=mask)[0] - theirs).norm() <= bound * theirs.norm()
     with pytest.raises(ValueError, match="weights"):
         ours(query, key, value, need_weights=True)
 
@@ -146,7 +175,7 @@ def test_attention(bias):
     ],
 )
 def test_what_is_packed(layer, kind):
-    assert type(inference_layers.packed(layer)) is kind
+    assert type(inference_layers.packed(layer, 2)) is kind
 
 
 @needs_products
@@ -154,7 +183,7 @@ def test_what_is_packed(layer, kind):
 @torch.no_grad()
 def test_convolutions(conv):
     maps = x(2, conv.in_channels, 11, 14)
-    torch.testing.assert_close(inference_layers.packed(conv)(maps), conv(maps), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(inference_layers.packed(conv, 2)(maps), conv(maps), rtol=1e-4, atol=1e-4)
 
 
 def noisy(module):
@@ -193,7 +222,7 @@ def test_encoder_layer(width):
     inputs = (tokens, tokens.flip(0), reference, shapes, padding)
     theirs = layer(*inputs)
     inference_layers.fuse_attentions(layer)
-    ours = inference_layers.packed(layer)(*inputs)
+    ours = inference_layers.packed(layer, 2)(*inputs)
     assert (ours - theirs).norm() <= 3e-5 * theirs.norm()
 
 
@@ -206,8 +235,8 @@ def test_feedforward_with_norm(width):
     tokens = 9 + x(3, 67, width)
     exact = [copy.deepcopy(layer).double() for layer in layers]
     theirs = exact[2](tokens.double() + exact[1](exact[0](tokens.double()).relu()))
-    assert (PackedFeedForward(first, second, norm)(tokens) - theirs).norm() <= 3e-5 * theirs.norm()
-    assert PackedFeedForward(first, second, norm)(tokens[:0]).shape == (0, 67, width)
+    assert (PackedFeedForward(first, second, norm, 2)(tokens) - theirs).norm() <= 3e-5 * theirs.norm()
+    assert PackedFeedForward(first, second, norm, 2)(tokens[:0]).shape == (0, 67, width)
 
 
 @pytest.mark.parametrize("padded", [0, 3])

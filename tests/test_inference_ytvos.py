@@ -13,6 +13,7 @@ from PIL import Image
 import inference_frame_key
 from inference_ytvos import main
 from models.frame_segmenter import FrameSegmenter
+from models.ops.functions import products
 from tools.make_untrained import make_checkpoint
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -68,6 +69,20 @@ def record(output, video, key):
 
 
 # ---- what a run writes
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_precision(run, output, monkeypatch, packed):
+    """Another precision, on packed layers or without: other scores, but nearly the same."""
+    if packed and not products.available():
+        pytest.skip("no compiled products: no library, or no AMX")
+    monkeypatch.setattr(products, "available", lambda: packed)
+    scores = {}
+    for precision in ("fp32", "bf16"):
+        done(run("--precision", precision, "--overwrite", "--key_candidates", "1"))
+        scores[precision] = [list(record(output, *which)["scores"].values()) for which in EXPRESSIONS]
+    assert scores["bf16"] != scores["fp32"]
+    np.testing.assert_allclose(scores["bf16"], scores["fp32"], atol=1e-2)
 
 
 def test_masks_scores_key_frames_and_zip(run, output):

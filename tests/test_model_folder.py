@@ -109,7 +109,7 @@ def test_a_stopped_training_goes_on_with_the_make_up_that_it_started_from(model,
 
 
 def test_weights_are_float32_and_those_of_the_file(model, no_network, monkeypatch):
-    monkeypatch.setattr("models.tracker.speed_up", lambda network: None)  # which folds some into others
+    monkeypatch.setattr("models.tracker.speed_up", lambda network, precision: None)  # which folds some into others
     network = load_tracker(settings_of("--resume", model, "--device", "cpu")).segmenter.network
     half, state = load_file(model / WEIGHTS), network.state_dict()
     assert {value.dtype for value in half.values()} == {torch.float16}

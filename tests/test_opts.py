@@ -116,6 +116,11 @@ def test_a_checkpoint_brings_all_weights():
     assert not model.text_pretrained
 
 
+def test_precision():
+    assert parse_settings([]).inference.precision == "fp32"
+    assert parse_settings(["--precision", "bf16"]).inference.precision == "bf16"
+
+
 # ---- flags from a file
 
 

@@ -41,6 +41,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=20, help="clips (or runs) a round")
     parser.add_argument("--backbone", default="resnet50", help="for inference and training")
     parser.add_argument("--sentences", type=int, default=1, help="for inference: sentences of the video")
+    parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"], help="for inference: of our way")
     parser.add_argument("--frames", type=int, default=8, help="for inference: frames of the video")
     parser.add_argument("--json", type=Path, help="file for the figures")
     return parser

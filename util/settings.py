@@ -120,6 +120,7 @@ class InferenceSettings:
     key_frame_selector: str
     clip_frames: int | None
     feature_memory: int
+    precision: str
     overwrite: bool
 
 

@@ -1,6 +1,7 @@
 """Layers of trained networks on the packed weights of functions/products.py, for inference alone.
 
-They are made from PyTorch's and give the same to some 3e-6. They have no parameters, and nothing in a state dict.
+They are made from PyTorch's and give the same to some 3e-6, or with one term a number to some 3e-3. They have no
+parameters, and nothing in a state dict.
 N images, C channels in, O out.
 """
 
@@ -13,9 +14,9 @@ from ..functions.products import convolve, packed, product
 class PackedLinear(nn.Module):
     """nn.Linear."""
 
-    def __init__(self, linear: nn.Linear):
+    def __init__(self, linear: nn.Linear, terms: int):
         super().__init__()
-        self.layer = packed(linear.weight, linear.bias)
+        self.layer = packed(linear.weight, linear.bias, terms)
 
     def forward(self, x: Tensor, added: Tensor | None = None, norm: nn.LayerNorm | None = None) -> Tensor:
         """[..., C] → [..., O]; `added`, of that shape, goes in before the norm."""
@@ -25,9 +26,9 @@ class PackedLinear(nn.Module):
 class PackedFeedForward(nn.Module):
     """x + two linear layers of x with a ReLU between, then a norm; what lies between stays in the cache."""
 
-    def __init__(self, first: nn.Linear, second: nn.Linear, norm: nn.LayerNorm):
+    def __init__(self, first: nn.Linear, second: nn.Linear, norm: nn.LayerNorm, terms: int):
         super().__init__()
-        self.first, self.second = packed(first.weight, first.bias), packed(second.weight, second.bias)
+        self.first, self.second = (packed(layer.weight, layer.bias, terms) for layer in (first, second))
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
@@ -38,9 +39,9 @@ class PackedFeedForward(nn.Module):
 class PackedConv2d(nn.Module):
     """nn.Conv2d without groups, and perhaps a ReLU. What comes out lies channels last."""
 
-    def __init__(self, conv: nn.Conv2d, *, relu: bool = False):
+    def __init__(self, conv: nn.Conv2d, terms: int, *, relu: bool = False):
         super().__init__()
-        self.layer, self.relu = packed(conv.weight, conv.bias), relu
+        self.layer, self.relu = packed(conv.weight, conv.bias, terms), relu
         self.steps = {"stride": conv.stride, "padding": conv.padding, "dilation": conv.dilation}
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
@@ -51,12 +52,12 @@ class PackedConv2d(nn.Module):
 class PackedAttention(nn.Module):
     """nn.MultiheadAttention with batch_first, for queries, keys and values of one width."""
 
-    def __init__(self, attention: nn.MultiheadAttention):
+    def __init__(self, attention: nn.MultiheadAttention, terms: int):
         super().__init__()
         self.heads = attention.num_heads
         biases = (None,) * 3 if attention.in_proj_bias is None else attention.in_proj_bias.chunk(3)
-        self.inputs = [packed(*layer) for layer in zip(attention.in_proj_weight.chunk(3), biases, strict=True)]
-        self.out_proj = packed(attention.out_proj.weight, attention.out_proj.bias)
+        self.inputs = [packed(*layer, terms) for layer in zip(attention.in_proj_weight.chunk(3), biases, strict=True)]
+        self.out_proj = packed(attention.out_proj.weight, attention.out_proj.bias, terms)
 
     def forward(
         self,

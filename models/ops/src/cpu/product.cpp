@@ -33,8 +33,8 @@ constexpr int64_t kSteps = 256;       // that pay for waking a thread
 
 // So many that a task's pixels stay in the cache, and as many for each thread.
 int64_t row_tasks_of(const Plan& plan) {
-  const int64_t input = plan.phases() * pixel_bytes(plan.taps.channels);
-  const int64_t second = plan.middle_part ? pixel_bytes(plan.middle_part) + plan.columns * kBlock * 4 : 0;
+  const int64_t input = plan.phases() * plan.input_bytes();
+  const int64_t second = plan.middle_part ? pixel_bytes(plan.middle_part, plan.terms) + plan.columns * kBlock * 4 : 0;
   const int64_t fitting = (kCache - plan.reach * input) / (input + second) / kGroup;
   const int64_t wanted = kMostGroups + 2 * plan.reach / kGroup;  // neighbours both pack the pixels that both reach
   const int64_t most = std::max(std::min(fitting, wanted), kFewestGroups);
@@ -44,7 +44,7 @@ int64_t row_tasks_of(const Plan& plan) {
 
 }  // namespace
 
-Plan::Plan(const Product& p, int most_threads) : taps(p), y(p, 0, taps.lines), x(p, 1, taps.columns) {
+Plan::Plan(const Product& p, int most_threads) : taps(p), y(p, 0, taps.lines), x(p, 1, taps.columns), terms(p.terms) {
   reach = y.shift_of(taps.lines - 1) * x.length + x.shift_of(taps.columns - 1);
   groups = units(p.images * y.length * x.length - reach, kGroup);
   columns = blocks(p.out_channels);
@@ -67,7 +67,9 @@ extern "C" {
 int tf2_product_available() { return amx_available(); }
 
 // Numbers of the packed weights.
-int64_t tf2_packed_weights(const Product* p) { return blocks(p->out_channels) * Taps(*p).steps() * kStep; }
+int64_t tf2_packed_weights(const Product* p) {
+  return blocks(p->out_channels) * Taps(*p).steps() * p->terms * kTermWeights;
+}
 
 // Packs weights [out_channels, kernel, kernel, in_channels].
 void tf2_pack_weights(const Product* p, const float* from, uint16_t* to) { amx_pack_weights(*p, from, to); }

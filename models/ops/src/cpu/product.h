@@ -1,5 +1,7 @@
 // Products of float32 matrices: what a call is about, how it lies in memory, and how it is cut into tasks.
 //
+// A float32 number is multiplied as the sum of two bfloat16 ones, its terms, or as one alone, which it is rounded to.
+//
 // A product is a convolution over channels-last maps; a linear layer is one of 1×1 over a line of pixels. A second one,
 // of 1×1, may follow: what lies between the two never leaves the cache.
 //
@@ -36,26 +38,26 @@ struct Product {
   const float* norm_weight;
   const float* norm_bias;
   double norm_epsilon;
+  int64_t terms;  // of a number: 2 or 1
 };
 
 namespace tf2_products {
 
-constexpr int64_t kBlock = 32;           // channels that a step multiplies, and channels that it adds to (a column)
-constexpr int64_t kGroup = 32;           // pixels of a step
-constexpr int64_t kSums = 1024;          // of a step
-constexpr int64_t kTile = 512;           // bfloat16 numbers of a tile
-constexpr int64_t kStep = 4 * kTile;     // of a step's weights: high parts of 16 outputs and of 16 more, low parts
-constexpr int64_t kLowParts = 64;        // bytes from the high parts of a packed pixel's block to the low ones
-constexpr int64_t kBlockBytes = 128;     // of a packed pixel's block
-constexpr int64_t kLongestWindow = 256;  // numbers that the taps of a line may take together
-constexpr int64_t kMiddle = 512;         // channels between two products that are there at a time
+constexpr int64_t kBlock = 32;               // channels that a step multiplies, and channels that it adds to (a column)
+constexpr int64_t kGroup = 32;               // pixels of a step
+constexpr int64_t kSums = 1024;              // of a step
+constexpr int64_t kTile = 512;               // bfloat16 numbers of a tile
+constexpr int64_t kTermBytes = 64;           // of the first terms of a packed pixel's block; the second ones follow
+constexpr int64_t kTermWeights = 2 * kTile;  // of the first terms of a step's weights; the second ones follow
+constexpr int64_t kLongestWindow = 256;      // numbers that the taps of a line may take together
+constexpr int64_t kMiddle = 512;             // channels between two products that are there at a time
 
 // How many whole units hold `count`.
 constexpr int64_t units(int64_t count, int64_t unit) { return (count + unit - 1) / unit; }
 constexpr int64_t blocks(int64_t channels) { return units(channels, kBlock); }
 
 // Bytes of a packed pixel: an odd number of cache lines, so that a tile's rows do not fight for the same places there.
-constexpr int64_t pixel_bytes(int64_t channels) { return blocks(channels) * kBlockBytes + 64; }
+constexpr int64_t pixel_bytes(int64_t channels, int64_t terms) { return (blocks(channels) * terms | 1) * kTermBytes; }
 
 // The first product's weights as the kernels see them. Few channels would fill a block up with zeros: the taps of a
 // line are then taken together, as the channels of one.
@@ -85,6 +87,7 @@ struct Axis {
 struct Plan {
   Taps taps;
   Axis y, x;
+  int64_t terms;                    // of a number
   int64_t reach;                    // the largest shift of a tap, in pixels
   int64_t groups, columns;          // of the output: of kGroup pixels, dropped ones too, and of kBlock channels
   int64_t middle_part;              // channels between two products that are there at a time, 0 where there is one
@@ -96,8 +99,9 @@ struct Plan {
   int64_t phases() const { return y.phases * x.phases; }
   int64_t task_groups() const { return units(groups, row_tasks); }  // at most
   // Bytes of a task's packed pixels of one phase; of its channels between two products, and of the sums of them so far.
-  int64_t phase_bytes() const { return (task_groups() * kGroup + reach) * pixel_bytes(taps.channels); }
-  int64_t middle_bytes() const { return middle_part ? task_groups() * kGroup * pixel_bytes(middle_part) : 0; }
+  int64_t input_bytes() const { return pixel_bytes(taps.channels, terms); }
+  int64_t phase_bytes() const { return (task_groups() * kGroup + reach) * input_bytes(); }
+  int64_t middle_bytes() const { return middle_part ? task_groups() * kGroup * pixel_bytes(middle_part, terms) : 0; }
   int64_t sums_bytes() const { return middle_part ? task_groups() * columns * kSums * 4 : 0; }
 };
 

@@ -1,5 +1,6 @@
 // Products on AMX. A float32 number is the sum of two bfloat16 ones, its high part and its low part, to 16 bits; of the
-// four products of two such sums the three larger are added up in float32, to a relative error of some 3e-6.
+// four products of two such sums the three larger are added up in float32, to a relative error of some 3e-6. The high
+// parts alone give one of some 3e-3.
 //
 // No header of the C++ library comes in here, as in kernels.h.
 #include "product.h"
@@ -63,7 +64,7 @@ void set_shifts(const Plan& plan, int64_t* shifts) {
     for (int64_t column = 0; column < plan.taps.columns; ++column) {
       const int64_t phase = plan.y.phase_of(line) * plan.x.phases + plan.x.phase_of(column);
       const int64_t pixel = plan.y.shift_of(line) * plan.x.length + plan.x.shift_of(column);
-      *shifts++ = phase * plan.phase_bytes() + pixel * pixel_bytes(plan.taps.channels);
+      *shifts++ = phase * plan.phase_bytes() + pixel * plan.input_bytes();
     }
 }
 
@@ -80,12 +81,13 @@ Factors first_factors(const Product& p, const Plan& plan, const Memory& memory, 
   Factors f = {};
   f.pixels = memory.pixels;
   f.groups = groups;
-  f.pixel_bytes = pixel_bytes(plan.taps.channels);
+  f.terms = plan.terms;
+  f.pixel_bytes = plan.input_bytes();
   f.blocks = blocks(plan.taps.channels);
   f.shifts = memory.shifts;
   f.taps = plan.taps.count();
   f.weights = plan.middle_part ? p.middle_weights : p.weights;
-  f.column_weights = plan.taps.steps() * kStep;
+  f.column_weights = plan.taps.steps() * plan.terms * kTermWeights;
   f.last_column = plan.middle_part ? blocks(p.middle_channels) : plan.columns;
   f.first = f.last = true;
   return f;
@@ -96,11 +98,11 @@ void multiply_twice(const Product& p, const Plan& plan, const Memory& memory, Fa
   const int64_t columns = first.last_column, part = blocks(plan.middle_part), no_shift = 0;
   Factors second = first;
   second.pixels = memory.middle;
-  second.pixel_bytes = pixel_bytes(plan.middle_part);
+  second.pixel_bytes = pixel_bytes(plan.middle_part, plan.terms);
   second.shifts = &no_shift;
   second.taps = 1;
   second.weights = p.weights;
-  second.column_weights = columns * kStep;
+  second.column_weights = columns * plan.terms * kTermWeights;
   second.last_column = plan.columns;
   second.sums = memory.sums;
   for (first.column = 0; first.column < columns; first.column += part) {
@@ -110,7 +112,7 @@ void multiply_twice(const Product& p, const Plan& plan, const Memory& memory, Fa
     second.first = first.column == 0;
     second.last = first.last_column == columns;
     multiply(second, Output(p, memory.places));
-    second.weights += second.blocks * kStep;
+    second.weights += second.blocks * plan.terms * kTermWeights;
   }
 }
 

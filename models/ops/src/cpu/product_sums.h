@@ -45,19 +45,29 @@ inline void multiply_tiles() {
   _tile_dpbf16ps(3, 5, 7);
 }
 
-// high · low + high · high + low · high; `pixel`: bytes from one to the next.
-inline void add_step(const char* pixels, int64_t pixel, const uint16_t* weights) {
+inline void load_pixels(const char* pixels, int64_t pixel) {
   _tile_loadd(4, pixels, pixel);
   _tile_loadd(5, pixels + 16 * pixel, pixel);
-  _tile_loadd(6, weights + 2 * kTile, 64);
-  _tile_loadd(7, weights + 3 * kTile, 64);
-  multiply_tiles();
+}
+
+inline void load_weights(const uint16_t* weights) {
   _tile_loadd(6, weights, 64);
   _tile_loadd(7, weights + kTile, 64);
+}
+
+// high · low + high · high + low · high, or high · high alone; `pixel`: bytes from one to the next.
+inline void add_step(const char* pixels, int64_t pixel, const uint16_t* weights, int64_t terms) {
+  load_pixels(pixels, pixel);
+  if (terms == 2) {
+    load_weights(weights + kTermWeights);
+    multiply_tiles();
+  }
+  load_weights(weights);
   multiply_tiles();
-  _tile_loadd(4, pixels + kLowParts, pixel);
-  _tile_loadd(5, pixels + 16 * pixel + kLowParts, pixel);
-  multiply_tiles();
+  if (terms == 2) {
+    load_pixels(pixels + kTermBytes, pixel);
+    multiply_tiles();
+  }
 }
 
 // ---- where a pixel's 32 sums go
@@ -120,8 +130,8 @@ class Middle {
 
   void take(const float* sums, int64_t pixel, int64_t column) const {
     const int64_t channel = column * kBlock;
-    char* block = pixels_ + pixel * pixel_ + (column - first_) * kBlockBytes;
-    split(value(sums, channel), value(sums + 16, channel + 16), block);
+    char* block = pixels_ + pixel * pixel_ + (column - first_) * p_.terms * kTermBytes;
+    split(value(sums, channel), value(sums + 16, channel + 16), p_.terms, block);
   }
 
  private:
@@ -143,7 +153,7 @@ class Middle {
 // What is multiplied with what: a task's pixels with the weights from one column to another.
 struct Factors {
   const char* pixels;
-  int64_t groups, pixel_bytes, blocks;  // the last: of channels
+  int64_t terms, groups, pixel_bytes, blocks;  // terms of a number; blocks of channels
   const int64_t* shifts;                // of the taps, in bytes
   int64_t taps;
   const uint16_t* weights;
@@ -178,9 +188,9 @@ class Sums {
     const int64_t rows = units(kGroup, f_.taps * f_.blocks);
     const char* pixels = f_.pixels + group * kGroup * f_.pixel_bytes;
     const uint16_t* weights = f_.weights + column * f_.column_weights;
-    for (int64_t block = 0; block < f_.blocks; ++block, pixels += kBlockBytes)
-      for (int64_t tap = 0; tap < f_.taps; ++tap, weights += kStep) {
-        add_step(pixels + f_.shifts[tap], f_.pixel_bytes, weights);
+    for (int64_t block = 0; block < f_.blocks; ++block, pixels += f_.terms * kTermBytes)
+      for (int64_t tap = 0; tap < f_.taps; ++tap, weights += f_.terms * kTermWeights) {
+        add_step(pixels + f_.shifts[tap], f_.pixel_bytes, weights, f_.terms);
         take(rows);
       }
   }
