@@ -83,6 +83,9 @@ def settings_from(args: argparse.Namespace) -> Settings:
         raise InputError("--mid_reference refines boxes: it needs --with_box_refine")
     if args.cache_text and not args.freeze_text_encoder:
         raise InputError("--cache_text needs --freeze_text_encoder: what trains changes with every step")
+    for name in ("crop_share", "reference_dropout"):
+        if not 0 <= getattr(args, name) <= 1:
+            raise InputError(f"--{name} {getattr(args, name):g}: a share is from 0 to 1")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
     checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched

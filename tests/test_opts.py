@@ -104,7 +104,9 @@ def test_flags_without_effect_say_so_once(capsys):
     assert all(name in lines[0] for name in ("--pre_norm", "--max_skip", "--position_embedding", "--world_size"))
 
 
-@pytest.mark.parametrize("flags", ["--two_stage", "--hidden_dim 100", "--num_feature_levels 2"])
+@pytest.mark.parametrize(
+    "flags", ["--two_stage", "--hidden_dim 100", "--num_feature_levels 2", "--crop_share 2", "--reference_dropout -0.1"]
+)
 def test_impossible_combinations_are_errors(flags):
     with pytest.raises(InputError):
         parse_settings(flags.split())
