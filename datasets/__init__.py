@@ -37,14 +37,13 @@ def _training_set(settings: Settings) -> ClipDataset:
     options = {"reference_augmentation": data.reference_augmentation, "caption_flip": data.caption_flip}
     range_of_videos = video_range(data.max_size, data.train_short_sides, data.crop_share)
     video = TrainTransform(range_of_videos, colours=data.colour_augmentation, **options)
+    clips = {"seed": seed, "told_frames": data.told_frames}
     if name == "ytvos":
         classes = None if binary else ytvos.CATEGORIES
-        return YouTubeVOSDataset(
-            data.ytvos_path, data.num_frames, video, classes=classes, seed=seed, told_frames=data.told_frames
-        )
+        return YouTubeVOSDataset(data.ytvos_path, data.num_frames, video, classes=classes, **clips)
     if name == "davis":
         classes = None if binary else davis.CATEGORIES
-        return DavisDataset(data.davis_path, data.num_frames, video, classes=classes, seed=seed)
+        return DavisDataset(data.davis_path, data.num_frames, video, classes=classes, **clips)
     if name == "a2d":
         return A2DDataset(data.a2d_path, "train", data.num_frames, video, seed)
     if name == "jhmdb":
@@ -64,7 +63,9 @@ def _joint_set(settings: Settings, transform: Transform) -> ClipDataset:
         raise InputError("--dataset_file joint needs --binary: its data sets count their classes differently")
     data = settings.data
     images = [_refexp_set(settings, name, "train", transform, data.num_frames) for name in refexp.NAMES]
-    videos = YouTubeVOSDataset(data.ytvos_path, data.num_frames, transform, seed=settings.run.seed)
+    videos = YouTubeVOSDataset(
+        data.ytvos_path, data.num_frames, transform, seed=settings.run.seed, told_frames=data.told_frames
+    )
     return ConcatClips([*images, videos])
 
 

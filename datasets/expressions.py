@@ -118,7 +118,9 @@ def _video_entry(path: Path, name: str, content: object) -> VideoEntry:
     known = set(frames)
     for expression in checked:
         if not known.issuperset(expression.told or ()):
-            raise InputError(f'{where}, expression {expression.id!r}: "told" names frames that "frames" does not')
+            raise InputError(
+                f'{where}, expression {expression.id!r}: "told" names frames that "frames" does not; mend one of them'
+            )
     return VideoEntry(name, frames, checked)
 
 
