@@ -103,6 +103,16 @@ def test_training_reads_it(merge, sets, output):
     assert report.ok, report.findings(wrong=True)
 
 
+def test_a_set_that_is_repeated_weighs_more(merge, sets, output):
+    told = done(merge(sets[0], "--repeat", sets[1], "3"))
+    assert set(lists(output)[0]) == {"first_beach", "street"} | {
+        f"{prefix}_{video}" for prefix in ("second", "second2", "second3") for video in TWO
+    }
+    merged, first, second = (len(YouTubeVOSDataset(root, 2, lambda clip, rng: clip)) for root in (output, *sets))
+    assert merged == first + 3 * second
+    assert "2 expressions, 2 renamed second_…, 3 times" in told and told.count("second") == 2
+
+
 def test_links_are_relative_and_copies_are_none(merge, sets, output, tmp_path):
     done(merge(*sets))
     video = output / "train" / "JPEGImages" / "first_beach"
@@ -156,6 +166,8 @@ def test_a_result_is_never_written_over(merge, sets, output):
 
 def test_sets_that_cannot_be_merged(merge, sets, output, tmp_path):
     failed(merge(sets[0], sets[1], sets[0] / ".." / "first"), output, sets[0], "given twice")
+    failed(merge(*sets, "--repeat", sets[0], "3"), output, sets[0], "given twice")
+    failed(merge(sets[0], "--repeat", sets[1], "0"), output, "--repeat", "0")
     failed(merge(sets[0], tmp_path / "none"), output, tmp_path / "none")
     failed(merge(*sets, "--split", "../train"), output, "--split")
     failed(merge(*sets, "--split", "valid"), output, "valid")

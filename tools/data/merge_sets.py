@@ -1,10 +1,12 @@
 """Merge data sets in Ref-YouTube-VOS layout into one, by links: nothing is moved or changed.
 
     python tools/data/merge_sets.py data/ref-youtube-vos data/synthetic data/pasted --output data/merged
+    python tools/data/merge_sets.py data/synthetic --repeat data/few-but-real 40 --output data/merged
     python main.py --dataset_file ytvos --binary --ytvos_path data/merged …
 
 Each set's split becomes part of the same split of the result. A video whose name several sets use becomes
-<set>_<video> in each of them. Expressions keep all their fields, such as "kind". The list of expressions is written
+<set>_<video> in each of them. A set that is repeated is there several times, and so weighs more in training.
+Expressions keep all their fields, such as "kind". The list of expressions is written
 last: where it is, the result is whole.
 """
 
@@ -72,10 +74,10 @@ class Part:
 
 
 def merge(sets: Sequence[Path], output: Path, split: str, place: Place) -> str:
-    """Merge one split of `sets` into `output`; returns what there is to tell.
+    """Merge one split of `sets` into `output`; a set that is among them N times is there N times. Returns a summary.
 
     Raises:
-        InputError: a set is given twice or cannot be read, the output is there, or cannot be written.
+        InputError: a set cannot be read, the output is there, or cannot be written.
     """
     for path in (output / split, _list_file(output, split)):
         if path.exists():
@@ -96,16 +98,12 @@ def merge(sets: Sequence[Path], output: Path, split: str, place: Place) -> str:
 
 def read_parts(sets: Sequence[Path], split: str) -> list[Part]:
     """The sets in their order, each with a prefix of its own: its folder's name, numbered where several share it."""
-    roots = [path.resolve() for path in sets]
-    twice = [path for path, root in zip(sets, roots, strict=True) if roots.count(root) > 1]
-    if twice:
-        raise InputError(f"{twice[0]} is given twice: a set is merged once")
     seen: Counter[str] = Counter()
     parts = []
-    for path, root in zip(sets, roots, strict=True):
-        seen[root.name] += 1
-        number = seen[root.name]
-        parts.append(Part(path, split, root.name if number == 1 else f"{root.name}{number}"))
+    for path in sets:
+        name = path.resolve().name
+        seen[name] += 1
+        parts.append(Part(path, split, name if seen[name] == 1 else f"{name}{seen[name]}"))
     return parts
 
 
@@ -145,12 +143,30 @@ def _write_videos(file: Path, videos: dict[str, dict]) -> None:
 
 
 def _summary(parts: Sequence[Part], names: dict[tuple[Part, str], str], output: Path) -> Iterator[str]:
-    for part in parts:
+    times = Counter(part.root for part in parts)
+    for part in {part.root: part for part in reversed(parts)}.values():
         renamed = sum(names[part, name] != name for name in part.videos)
         expressions = sum(len(video["expressions"]) for video in part.videos.values())
         note = f", {renamed} renamed {part.prefix}_…" if renamed else ""
-        yield f"{part.root}: {len(part.videos)} videos, {expressions} expressions{note}"
+        again = f", {times[part.root]} times" if times[part.root] > 1 else ""
+        yield f"{part.root}: {len(part.videos)} videos, {expressions} expressions{note}{again}"
     yield f"{output / parts[0].split}: {len(names)} videos"
+
+
+def refuse_twice(sets: Sequence[Path]) -> None:
+    """Raises InputError where a set is given twice, which more likely is a slip."""
+    roots = [path.resolve() for path in sets]
+    twice = [path for path, root in zip(sets, roots, strict=True) if roots.count(root) > 1]
+    if twice:
+        raise InputError(f"{twice[0]} is given twice; give --repeat {twice[0]} N where N times are meant")
+
+
+def repeated(repeats: Sequence[tuple[str, str]]) -> Iterator[Path]:
+    """Each of (set, times) that many times. Raises InputError where that is no whole number above 0."""
+    for path, times in repeats:
+        if not times.isdecimal() or int(times) < 1:
+            raise InputError(f"--repeat {path} takes how many times, a whole number above 0, not {times!r}")
+        yield from [Path(path)] * int(times)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -158,13 +174,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("sets", type=Path, nargs="+", metavar="SET", help="folder of a set in Ref-YouTube-VOS layout")
+    add("--repeat", nargs=2, action="append", default=[], metavar=("SET", "N"), help="another set, N times")
     add("--output", type=Path, required=True, metavar="DIR", help="folder of the result")
     add("--split", default="train", help="which part (default: %(default)s)")
     add("--copy", action="store_true", help="copy files instead of linking folders")
     args = parser.parse_args(arguments)
     if not is_safe_name(args.split):
         raise InputError(f"--split must be a folder's name, it is {args.split!r}")
-    print(merge(args.sets, args.output, args.split, copy if args.copy else link))
+    refuse_twice([*args.sets, *(Path(path) for path, _ in args.repeat)])
+    sets = [*args.sets, *repeated(args.repeat)]
+    print(merge(sets, args.output, args.split, copy if args.copy else link))
 
 
 if __name__ == "__main__":
