@@ -95,12 +95,16 @@ def test_a_set_that_travelled_to_another_process_reads_the_same(flags, name, par
     assert np.array_equal(clip.frames, again.frames) and np.array_equal(clip.reference, again.reference)
 
 
-def test_training_with_a_spawned_worker_is_the_same(program, flags, tiny_flags, tmp_path, monkeypatch):
-    """As on Windows and macOS; on Linux workers are forked."""
-    monkeypatch.setattr(
-        multiprocessing.context._default_context, "_actual_context", multiprocessing.get_context("spawn")
-    )
-    assert multiprocessing.get_start_method() == "spawn"
+@pytest.fixture
+def spawning():
+    """Processes are started as on Windows and macOS; on Linux they are forked."""
+    before = multiprocessing.get_start_method(allow_none=True)
+    multiprocessing.set_start_method("spawn", force=True)
+    yield
+    multiprocessing.set_start_method(before, force=True)
+
+
+def test_training_with_a_spawned_worker_is_the_same(program, flags, tiny_flags, tmp_path, spawning):
     run = ("--device", "cpu", "--max_steps", "2", "--num_frames", "2", "--max_size", "64")
     steps = []
     for workers in ("0", "1"):
