@@ -17,6 +17,7 @@ from documentation import PAGES, ROOT, blocks, commands, inline_code, text_of
 from tiny_world import NETWORK, commands_of_script, run_python, write_world
 
 import opts
+from demo import demo_parser
 
 pytestmark = [
     pytest.mark.usefixtures("one_thread"),
@@ -143,13 +144,14 @@ def test_targets_of_make_are_there():
     assert told and told <= targets
 
 
+PROGRAMS = ("tools", "models/ops", "web")
 FOREIGN = {"--nproc_per_node", "--use_env", "--logdir"}  # torchrun's and tensorboard's
 
 
 def test_flags_that_are_named_exist():
-    sources = [path.read_text() for folder in (".", "tools", "models/ops") for path in (ROOT / folder).rglob("*.py")]
-    known = {flag for source in sources for flag in re.findall(r'"(--[a-z_]+)"', source)}
-    known |= set(opts.get_args_parser()._option_string_actions) | FOREIGN
+    files = [*ROOT.glob("*.py"), *(path for folder in PROGRAMS for path in (ROOT / folder).rglob("*.py"))]
+    known = {flag for file in files for flag in re.findall(r'"(--[a-z_]+)"', file.read_text(encoding="utf-8"))}
+    known |= set(demo_parser()._option_string_actions) | FOREIGN
     told = {(page, flag) for page in PAGES for code in inline_code(page) for flag in re.findall(r"--[a-z_]{2,}", code)}
     assert not {(page, flag) for page, flag in told if flag not in known}
 
