@@ -30,7 +30,7 @@ OVERVIEW_FRAMES, OVERVIEW_COLUMNS, OVERVIEW_WIDTH = 9, 3, 1280
 
 def demo_parser() -> argparse.ArgumentParser:
     """All flags of the release, and the demo's own."""
-    parser = get_args_parser()
+    parser = get_args_parser(__doc__, training=False)
     group = parser.add_argument_group("demo")
     group.add_argument("--video", required=True, type=Path, help="video file, or folder of images")
     group.add_argument("--text", required=True, action="append", help="what to segment; may be given again")

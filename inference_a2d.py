@@ -9,7 +9,7 @@ from util.referring_evaluation import evaluation_program
 
 def main() -> int:
     """The whole run."""
-    return evaluation_program("a2d")
+    return evaluation_program("a2d", __doc__)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from datasets.expressions import Expression, VideoEntry
 from models.postprocessors import merge_objects
 from models.tracker import Tracker
-from opts import parse_settings
+from opts import get_args_parser, parse_settings
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_folder, atomic_write
 from util.inference_run import InferenceRun, Job
@@ -29,7 +29,7 @@ CLIP_FRAMES = 36  # of the network without tracking
 
 def main() -> int:
     """The whole run; 2 where a video could not be done (the others are)."""
-    settings = with_davis_defaults(parse_settings())
+    settings = with_davis_defaults(parse_settings(parser=get_args_parser(__doc__, training=False)))
     run = InferenceRun.prepare(settings, settings.data.davis_path)
     jobs = [job for video in run.collection.videos for job in annotation_jobs(video)]
     if not settings.inference.overwrite:

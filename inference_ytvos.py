@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from datasets.expressions import Expression, VideoEntry
 from models.tracker import Tracker
-from opts import parse_settings
+from opts import get_args_parser, parse_settings
 from util.errors import exit_on_input_error
 from util.files import atomic_write
 from util.inference_run import InferenceRun, Job
@@ -20,7 +20,7 @@ from util.submission import write_submission
 
 def main() -> int:
     """The whole run; 2 where an expression could not be done (the others are)."""
-    settings = parse_settings()
+    settings = parse_settings(parser=get_args_parser(__doc__, training=False))
     run = InferenceRun.prepare(settings, settings.data.ytvos_path)
     videos = run.collection.videos
     unfinished = [Job(video, tuple(e for e in video.expressions if wanted(run, video, e))) for video in videos]

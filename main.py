@@ -13,7 +13,7 @@ import torch
 from datasets import build_dataset
 from engine import Trainer
 from models import build_model
-from opts import parse_settings
+from opts import get_args_parser, parse_settings
 from util.checkpoint import load_weights
 from util.distributed import joined_processes, pick_device, rank
 from util.errors import exit_on_input_error
@@ -26,7 +26,7 @@ from util.settings import Settings
 
 def main() -> int:
     """The whole run."""
-    settings = parse_settings()
+    settings = parse_settings(parser=get_args_parser(__doc__))
     with joined_processes(settings.run.device):
         return run_evaluation(settings) if settings.run.eval else train(settings)
 

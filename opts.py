@@ -13,6 +13,7 @@ from typing import Any
 
 from datasets.transforms import VIDEO_SHORT_SIDES
 from util.errors import InputError
+from util.flag_help import FlagParser
 from util.model_folder import folder_flags, is_model_folder
 from util.settings import (
     DataSettings,
@@ -26,21 +27,30 @@ from util.settings import (
 
 CLASSES = {"ytvos": 65, "davis": 78, "a2d": 1, "jhmdb": 1}  # without --binary; every other set has COCO's 91
 COCO_CLASSES = 91
+TRAINING_GROUPS = ("training: clips", "training: loss and matching", "training: optimiser", "training: loop")
 KEY_FRAME_SELECTORS = ("argmax", "consensus", "references", "restart")
 
 
-def get_args_parser() -> argparse.ArgumentParser:
-    """The parser of all flags; entry scripts may add their own."""
-    parser = argparse.ArgumentParser(
-        description="TF²: tracking-forced referring video object segmentation",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+def get_args_parser(about: str | None = None, *, training: bool = True) -> FlagParser:
+    """The parser of all flags; entry scripts may add their own, which `--help` shows first.
+
+    about: the program's docstring, whose first line `--help` shows.
+    training: whether the program trains; else `--help` leaves out what only training reads. All flags parse anyway.
+    """
+    parser = FlagParser(
+        description=(about or "TF²: tracking-forced referring video object segmentation").partition("\n")[0],
+        epilog="Flags may also come from a file: @scripts/recipes/ytvos.txt; later ones win. Exit codes: 0 done, "
+        "1 a fault, 2 something given is wrong, 130 and 143 interrupted.",
+        unused=() if training else TRAINING_GROUPS,
         allow_abbrev=False,
         fromfile_prefix_chars="@",
     )
     parser.convert_arg_line_to_args = flags_in_line
-    for add_group in (_model_flags, _loss_flags, _optimiser_flags, _data_flags, _inference_flags, _run_flags):
+    for add_group in (_run_flags, _data_flags, _inference_flags, _model_flags):
         add_group(parser)
-    _inert_flags(parser)
+    for add_group in (_clip_flags, _loss_flags, _optimiser_flags, _loop_flags, _inert_flags):
+        add_group(parser)
+    parser.shared_so_far()
     return parser
 
 
@@ -151,7 +161,7 @@ def _model_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _loss_flags(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("loss and matching")
+    group = parser.add_argument_group(TRAINING_GROUPS[1])
     add = group.add_argument
     add("--no_aux_loss", action="store_true", help="loss at the last decoder layer alone")
     for name, default in (("class", 2), ("bbox", 5), ("giou", 2), ("mask", 2), ("dice", 5)):
@@ -168,7 +178,7 @@ def _loss_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _optimiser_flags(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("optimiser")
+    group = parser.add_argument_group(TRAINING_GROUPS[2])
     add = group.add_argument
     add("--lr", default=1e-4, type=float, help="learning rate")
     add("--lr_backbone", default=5e-5, type=float, help="learning rate of the backbone; 0 freezes it")
@@ -201,8 +211,15 @@ def _data_flags(parser: argparse.ArgumentParser) -> None:
     add("--davis_path", default=Path("data/ref-davis"), type=Path, help="Ref-DAVIS17 as the converter writes it")
     add("--a2d_path", default=Path("data/a2d_sentences"), type=Path, help="A2D-Sentences")
     add("--jhmdb_path", default=Path("data/jhmdb_sentences"), type=Path, help="JHMDB-Sentences")
-    add("--epoch_clips", default=0, type=int, help="clips of an epoch, drawn anew for each; 0: all")
     add("--num_frames", default=5, type=int, help="frames a clip")
+    add("--caption_case", default="lower", choices=["lower", "released"], help="released: raw text in inference")
+    add("--num_workers", default=4, type=int, help="processes that load data")
+
+
+def _clip_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(TRAINING_GROUPS[0])
+    add = group.add_argument
+    add("--epoch_clips", default=0, type=int, help="clips of an epoch, drawn anew for each; 0: all")
     add("--max_size", default=640, type=int, help="longest side in training")
     add(
         "--train_short_sides",
@@ -211,7 +228,6 @@ def _data_flags(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         help="short sides that training on videos draws from; --max_size limits them",
     )
-    add("--caption_case", default="lower", choices=["lower", "released"], help="released: raw text in inference")
     add(
         "--caption_flip",
         default="word",
@@ -236,7 +252,6 @@ def _data_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help='train on clips that start where "told" of the expression says that a picture alone tells it',
     )
-    add("--num_workers", default=4, type=int, help="processes that load data")
     add("--max_bad_samples", default=0, type=int, help="unreadable samples that are replaced before training stops")
 
 
@@ -266,10 +281,15 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, mps")
     add("--seed", default=42, type=int, help="random seed; each process adds its rank")
     add("--resume", default="", help="checkpoint to load, or to go on from")
-    add("--pretrained_weights", help="checkpoint that training starts from")
-    add("--start_epoch", default=0, type=int, help="first epoch")
     add("--eval", action="store_true", help="evaluate, do not train")
     add("--ngpu", type=int, help="processes of inference; default: one a GPU, one without")
+
+
+def _loop_flags(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(TRAINING_GROUPS[3])
+    add = group.add_argument
+    add("--pretrained_weights", help="checkpoint that training starts from")
+    add("--start_epoch", default=0, type=int, help="first epoch")
     add("--checkpoint_steps", default=500, type=int, help="steps between checkpoints within an epoch; 0: none")
     add("--max_steps", default=0, type=int, help="stop after so many steps; 0: all")
     add("--log_every", default=20, type=int, help="steps between lines")

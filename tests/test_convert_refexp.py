@@ -54,7 +54,11 @@ def instances():
 
 @pytest.fixture
 def refer(tmp_path):
-    root = tmp_path / "refer"
+    return write_refer(tmp_path / "refer")
+
+
+def write_refer(root):
+    """REFER's files of two of the three sets."""
     for name, by in (("refcoco", "unc"), ("refcocog", "umd")):
         write(root, name, f"refs({by}).p", pickle.dumps(references(), protocol=2))
         write(root, name, "instances.json", json.dumps(instances()).encode())

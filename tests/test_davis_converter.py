@@ -32,7 +32,11 @@ def sentence(video, key, annotation):
 
 @pytest.fixture
 def davis(tmp_path):
-    root = tmp_path / "ref-davis"
+    return write_davis(tmp_path / "ref-davis")
+
+
+def write_davis(root):
+    """Ref-DAVIS17 as downloaded: two videos of each split, and what its lists hold beside them."""
     base = root / "DAVIS"
     (base / "ImageSets" / "2017").mkdir(parents=True)
     (base / "ImageSets" / "2017" / "val.txt").write_text("salsa\nclassic-car\n")

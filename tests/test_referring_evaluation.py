@@ -48,8 +48,11 @@ def small(monkeypatch):
 
 @pytest.fixture
 def a2d_root(tmp_path):
+    return write_a2d(tmp_path / "a2d")
+
+
+def write_a2d(root):
     """Three sentences of one video, and a fourth image that no sentence names."""
-    root = tmp_path / "a2d"
     a2d.annotated_frames.cache_clear()
     a2d.index_video.cache_clear()
     test_a2d.write_video(root / "Release" / "clips320H" / f"{test_a2d.VIDEO}.mp4")
@@ -65,7 +68,12 @@ def a2d_root(tmp_path):
 
 @pytest.fixture
 def jhmdb_root(tmp_path):
-    root = test_jhmdb.write_set(tmp_path / "jhmdb")
+    return write_jhmdb(tmp_path / "jhmdb")
+
+
+def write_jhmdb(root):
+    """Three frames of one video, and their ground truth."""
+    test_jhmdb.write_set(root)
     masks = test_jhmdb.masks().astype(bool)
     write_truth(root / jhmdb.GROUND_TRUTH, {f"v_{test_jhmdb.VIDEO}_f_{f}": masks[..., f - 1] for f in (1, 4, 8)})
     return root

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from util.errors import InputError
+
 
 def rank() -> int:
     """This process's number, 0 where there is only one."""
@@ -46,12 +48,19 @@ def mean_over_workers(value: Tensor) -> Tensor:
 
 
 def pick_device(name: str, local_rank: int = 0) -> torch.device:
-    """`auto` is the best device that is there; a named one is taken as it is."""
-    if name == "auto":
-        if torch.cuda.is_available():
-            name = "cuda"
-        elif torch.backends.mps.is_available():
-            name = "mps"
-        else:
-            name = "cpu"
-    return torch.device(name, local_rank) if name == "cuda" else torch.device(name)
+    """`auto` is the best device that is there; a bare `cuda` is this process's own.
+
+    Raises InputError for a device that PyTorch does not know, or that is not there.
+    """
+    gpus, apple = torch.cuda.device_count(), torch.backends.mps.is_available()
+    chosen = name if name != "auto" else "cuda" if gpus else "mps" if apple else "cpu"
+    try:
+        device = torch.device(f"cuda:{local_rank}" if chosen == "cuda" else chosen)
+    except RuntimeError:
+        raise InputError(f"--device {name}: no such device; auto, cpu, cuda, cuda:1 or mps") from None
+    there = {"cuda": (device.index or 0) < gpus, "mps": apple}
+    if not there.get(device.type, True):
+        raise InputError(
+            f"--device {name}: PyTorch {torch.__version__} finds none here; leave it out for what there is"
+        )
+    return device

@@ -28,9 +28,12 @@ WHOLE_VIDEOS = ("visualize", "key_frames", "key_masks", "clip_frames", "overwrit
 # ---- programs
 
 
-def evaluation_program(dataset_file: str) -> int:
-    """An inference script's whole run on its data set. Raises InputError where anything given is wrong."""
-    parser = get_args_parser()
+def evaluation_program(dataset_file: str, about: str) -> int:
+    """An inference script's whole run on its data set; `about` is its docstring, for --help.
+
+    Raises InputError where anything given is wrong.
+    """
+    parser = get_args_parser(about, training=False)
     parser.set_defaults(dataset_file=dataset_file)
     settings = parse_settings(parser=parser)
     if settings.data.dataset_file != dataset_file:
