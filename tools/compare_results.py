@@ -5,8 +5,8 @@
     python tools/compare_results.py … --ground_truth data/synthetic --split test
 
 Results are <video>/<expression>/<frame>.png, or the palette PNGs of Ref-DAVIS17 in anno_0 … anno_3. It writes
-DIR/index.html, DIR/pictures/ and DIR/agreement.json. With --ground_truth, a data set in Ref-YouTube-VOS' layout, the
-truth stands beside them and J tells which of the two is right.
+DIR/index.html (one file, nothing fetched), DIR/pictures/ and DIR/agreement.json. With --ground_truth, a data set in
+Ref-YouTube-VOS' layout, the truth stands beside them and J tells which of the two is right.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, Python looks beside the script only
 
 from tools.scoring.agreement import agreement, find_pairs
+from tools.scoring.pictures import jpeg_uri
 from tools.scoring.side_by_side import Comparison
 from tools.scoring.ytvos_truth import read_truth
 from util.errors import InputError, exit_on_input_error
@@ -53,13 +54,14 @@ def write(comparison: Comparison, output: Path, most: int) -> None:
     """JSON, pictures of the `most` least alike, and the index. Raises InputError where they cannot be written."""
     with atomic_write(output / "agreement.json") as temporary:
         temporary.write_text(json.dumps(comparison.as_dict(), indent=1) + "\n")
-    names = []
+    pictures = []
     with atomic_folder(output / "pictures") as folder:
         for number, found in enumerate(comparison.found[:most]):
-            names.append(f"{number:03d}.png")
-            Image.fromarray(comparison.picture(found)).save(folder / names[-1])
+            picture = Image.fromarray(comparison.picture(found))
+            picture.save(folder / f"{number:03d}.png")
+            pictures.append(jpeg_uri(picture))
     with atomic_write(output / "index.html") as temporary:
-        page = comparison.page([f"pictures/{name}" for name in names])
+        page = comparison.page(pictures)
         # A sentence may hold half a surrogate pair, which JSON can spell and UTF-8 cannot.
         temporary.write_text(page, encoding="utf-8", errors="replace")
 

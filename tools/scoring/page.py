@@ -83,15 +83,15 @@ def html_of(page: Page) -> str:
     return document(page.title, parts)
 
 
-def document(title: str, parts: Sequence[str], images: str = "data:") -> str:
-    """A page of `parts`, which are HTML; `images` says where its pictures may come from, as a content policy does."""
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page of `parts`, which are HTML; pictures in it must be data URIs."""
     here = Path(__file__)
     style, script = (here.with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         # Whatever slips into the page, a browser fetches nothing for it.
-        f'<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src {images}; '
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
         f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         + "\n".join(parts)

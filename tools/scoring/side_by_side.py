@@ -80,7 +80,7 @@ class Comparison:
         return cells
 
     def page(self, pictures: Sequence[str]) -> str:
-        """The index; `pictures` are those of the first expressions, relative to it."""
+        """The index; `pictures` are those of the first expressions, as URIs."""
         rows = [[found.pair.name, *self.figures(found).values()] for found in self.found]
         columns = ["expression", "sentence", "IoU of A and B", "worst frame", "its IoU"]
         columns += ["J of A", "J of B"] * any(found.scores is not None for found in self.found)
@@ -92,8 +92,8 @@ class Comparison:
         parts.append(f"<h2>The {len(pictures)} that differ most</h2>")
         for found, picture in zip(self.found, pictures, strict=False):
             head = f"{found.pair.name} “{self.sentence(found)}”: IoU {found.mean:.3f}"
-            parts.append(f'<section><h3>{escape(head)}</h3><img src="{picture}" loading="lazy"></section>')
-        return document(title, parts, "'self' file:")
+            parts.append(f'<section><h3>{escape(head)}</h3><img class="wide" src="{picture}" alt=""></section>')
+        return document(title, parts)
 
 
 def cell(image: np.ndarray, labels: np.ndarray, caption: Caption) -> np.ndarray:
