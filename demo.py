@@ -7,25 +7,24 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from datasets.expressions import normalise_caption
+from datasets.expressions import VideoEntry, normalise_caption
+from datasets.key_frames import KeyChoice, KeyFrameFiles
 from datasets.video_source import FrameFolder, open_video
 from models.tracker import Tracker, load_tracker
 from opts import get_args_parser, parse_flags, settings_from
 from util.errors import exit_on_input_error
-from util.files import atomic_write, make_output_folder
+from util.files import make_output_folder
 from util.inference_run import TOGETHER
-from util.mask_io import read_label_map
 from util.results import ExpressionResults, writing_all
+from util.score_plot import write_score_plot
+from util.track_pictures import Tracks, write_overview
+from util.track_record import TrackRecord
 from util.video_writer import VideoWriter
-from util.visualize import contact_sheet, distinct_colors, draw_caption, overlay
-
-OVERVIEW_FRAMES, OVERVIEW_COLUMNS, OVERVIEW_WIDTH = 9, 3, 1280
 
 
 def demo_parser() -> argparse.ArgumentParser:
@@ -48,11 +47,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         captions = [normalise_caption(text, settings.data.caption_case) for text in args.text]
         for caption in captions:
             tracker.check_caption(caption)
-        results = [results_of(args.output, number, text) for number, text in enumerate(args.text)]
+        given = given_keys(tracker, named(args.video), video.names, len(captions))
+        marks = settings.inference.visualize
+        results = [replace(results_of(args.output, n, text), marks=marks) for n, text in enumerate(args.text)]
+        records = []
         for start in range(0, len(captions), TOGETHER):
             part = slice(start, start + TOGETHER)
-            segment(tracker, video, captions[part], results[part])
-        draw(video, args.text, results, args.output)
+            records += segment(tracker, video, captions[part], results[part], given[part])
+        draw(video, records, results, args.output)
+        if settings.inference.visualize:
+            write_score_plot(video.names, records, args.output / "scores.png")
+            print(f"scores: {args.output / 'scores.png'}")
     print(
         f"masks: {args.output / 'masks'}\nvideo: {args.output / 'overlay.mp4'}\npicture: {args.output / 'overview.png'}"
     )
@@ -66,35 +71,52 @@ def results_of(output: Path, number: int, text: str) -> ExpressionResults:
     return ExpressionResults(text, masks=output / "masks" / name, record=output / "scores" / f"{name}.json")
 
 
+def named(video: Path) -> str:
+    """What --key_frames and --key_masks call a video: its file without suffix, or its folder."""
+    path = video.resolve()
+    return path.name if path.is_dir() else path.stem
+
+
+def given_keys(tracker: Tracker, name: str, frames: Sequence[str], count: int) -> list[KeyChoice]:
+    """What --key_frames and --key_masks give for `count` sentences, numbered from 0. Raises InputError."""
+    settings = tracker.settings
+    files = KeyFrameFiles(settings.key_frames, settings.key_masks)
+    if not tracker.tracking and (settings.key_frames or settings.key_masks):
+        print("note: no effect: --key_frames, --key_masks: without tracking there are no key frames", file=sys.stderr)
+        return [KeyChoice()] * count
+    return [files.choice(VideoEntry(name, tuple(frames), ()), str(number)) for number in range(count)]
+
+
 def segment(
-    tracker: Tracker, video: FrameFolder, captions: Sequence[str], results: Sequence[ExpressionResults]
-) -> None:
-    """The masks of some sentences, together."""
+    tracker: Tracker,
+    video: FrameFolder,
+    captions: Sequence[str],
+    results: Sequence[ExpressionResults],
+    given: Sequence[KeyChoice] | None = None,
+) -> list[TrackRecord]:
+    """The masks of some sentences, together, and what there is to say of them."""
     with (
         writing_all(results, video, tracker.settings.threshold) as writers,
         tqdm(total=len(video) * len(captions), unit="mask") as bar,
     ):
-        for number, frame in tracker.track_together(video, captions):
+        for number, frame in tracker.track_together(video, captions, given):
             writers[number].add(frame)
             bar.update()
-    for result, writer in zip(results, writers, strict=True):
-        print(f"«{result.text}»: key frame {writer.key_frame}", file=sys.stderr)
+    records = [writer.record for writer in writers]
+    for record in records:
+        print(f"«{record.text}»: key frame {record.key_frame}", file=sys.stderr)
+    return records
 
 
-def draw(video: FrameFolder, texts: Sequence[str], results: Sequence[ExpressionResults], output: Path) -> None:
+def draw(
+    video: FrameFolder, records: Sequence[TrackRecord], results: Sequence[ExpressionResults], output: Path
+) -> None:
     """The overlay video, and a sheet of frames spread over it; masks come back from disk, so memory stays flat."""
-    colors = distinct_colors(len(texts))
-    chosen = set(np.linspace(0, len(video) - 1, min(OVERVIEW_FRAMES, len(video))).round().astype(int).tolist())
-    sheet = []
+    tracks = Tracks.on_disk(video, records, [result.masks for result in results])
     with VideoWriter(output / "overlay.mp4", video.fps) as movie:
-        for index, name in enumerate(video.names):
-            masks = [read_label_map(result.masks / f"{name}.png") > 0 for result in results]
-            picture = draw_caption(overlay(video[index], masks, colors), list(zip(texts, colors, strict=True)))
-            movie.write(picture)
-            if index in chosen:
-                sheet.append(picture)
-    with atomic_write(output / "overview.png") as temporary:
-        Image.fromarray(contact_sheet(sheet, OVERVIEW_COLUMNS, OVERVIEW_WIDTH)).save(temporary)
+        for index in range(len(video)):
+            movie.write(tracks.picture(index))
+    write_overview(tracks, output / "overview.png")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 python inference_davis.py --with_box_refine --binary --resume CHECKPOINT --davis_path DIR --output_dir DIR
 """
 
+import json
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,8 +20,10 @@ from opts import get_args_parser, parse_settings
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_folder, atomic_write
 from util.inference_run import InferenceRun, Job
-from util.mask_io import write_label_map
+from util.mask_io import read_label_map, write_label_map
 from util.settings import Settings
+from util.track_pictures import Tracks, write_pictures
+from util.track_record import TrackRecord
 
 ANNOTATIONS = 4  # two annotators, each by the first frame and by the full video
 OBJECTS = ".objects"  # where objects wait for the others of their video
@@ -61,12 +64,23 @@ def annotation_jobs(video: VideoEntry) -> list[Job]:
     ]
 
 
-def folder_of(run: InferenceRun, job: Job) -> Path:
-    return run.results / f"anno_{int(job.expressions[0].id) % ANNOTATIONS}" / job.video.name
+def place_of(job: Job) -> Path:
+    """A job's folder, under that of the masks and that of the pictures."""
+    return Path(f"anno_{int(job.expressions[0].id) % ANNOTATIONS}", job.video.name)
+
+
+def images_of(run: InferenceRun, job: Job) -> Path:
+    return run.results.with_name(f"{run.results.name}_images") / place_of(job)
+
+
+def names_of(video: VideoEntry) -> list[str]:
+    """What the frames' results are called."""
+    return [f"{index:05d}" for index in range(len(video.frames))]
 
 
 def finished(run: InferenceRun, job: Job) -> bool:
-    return all((folder_of(run, job) / f"{i:05d}.png").is_file() for i in range(len(job.video.frames)))
+    folders = [run.results / place_of(job), *([images_of(run, job)] if run.settings.inference.visualize else [])]
+    return all((folder / f"{name}.png").is_file() for folder in folders for name in names_of(job.video))
 
 
 def segment_annotation(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm) -> None:
@@ -78,13 +92,28 @@ def segment_annotation(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm)
     parts = [volume_of(run, job.video, expression) for expression in job.expressions]
     volumes = [np.load(part, mmap_mode="r") for part in parts]
     ids = [int(e.obj_id or number) for number, e in enumerate(job.expressions, 1)]
-    with atomic_folder(folder_of(run, job)) as folder:
-        for index in range(len(job.video.frames)):
+    with atomic_folder(run.results / place_of(job)) as folder:
+        for index, name in enumerate(names_of(job.video)):
             probabilities = torch.from_numpy(np.stack([volume[index] for volume in volumes]))
             labels = merge_objects(probabilities, ids, run.settings.inference.threshold)
-            write_label_map(folder / f"{index:05d}.png", labels.numpy())
+            write_label_map(folder / f"{name}.png", labels.numpy())
+        if run.settings.inference.visualize:
+            draw(run, job, ids, folder)
     for part in parts:
         part.unlink()
+
+
+def draw(run: InferenceRun, job: Job, ids: list[int], folder: Path) -> None:
+    """Pictures of a job's merged masks, which lie in `folder`."""
+    names = names_of(job.video)
+    parts = [record_of(run, job.video, expression) for expression in job.expressions]
+    records = [TrackRecord.from_dict(json.loads(part.read_text())) for part in parts]
+
+    def masks(index: int) -> list[np.ndarray]:
+        labels = read_label_map(folder / f"{names[index]}.png")
+        return [labels == i for i in ids]
+
+    write_pictures(Tracks(run.collection.open(job.video), names, records, masks), images_of(run, job))
 
 
 def volume_of(run: InferenceRun, video: VideoEntry, expression: Expression) -> Path:
@@ -95,22 +124,36 @@ def volume_of(run: InferenceRun, video: VideoEntry, expression: Expression) -> P
     return run.results / OBJECTS / video.name / f"{expression.id}.npy"
 
 
+def record_of(run: InferenceRun, video: VideoEntry, expression: Expression) -> Path:
+    """With --visualize, what there is to draw of one object; it waits as long."""
+    return volume_of(run, video, expression).with_suffix(".json")
+
+
 def kept(run: InferenceRun, video: VideoEntry, expression: Expression) -> bool:
     """Whether an object need not be computed again."""
-    return volume_of(run, video, expression).is_file() and not run.settings.inference.overwrite
+    inference = run.settings.inference
+    wanted = [volume_of, *([record_of] if inference.visualize else [])]
+    return not inference.overwrite and all(place(run, video, expression).is_file() for place in wanted)
 
 
 def keep_probabilities(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm) -> None:
     """Write the files of a job's objects."""
     shape = (len(job.video.frames), *run.collection.open(job.video).size)
+    records = [TrackRecord(e.text, {}) for e in job.expressions] if run.settings.inference.visualize else []
+    names = names_of(job.video)
     with ExitStack() as stack:
         places = [stack.enter_context(atomic_write(volume_of(run, job.video, e))) for e in job.expressions]
         volumes = [np.lib.format.open_memmap(place, mode="w+", dtype=np.float32, shape=shape) for place in places]
         for number, frame in run.track(tracker, job):
             volumes[number][frame.index] = frame.probability.cpu().numpy()
+            if records:
+                records[number].add(names[frame.index], frame)
             bar.update()
         for volume in volumes:
             volume.flush()
+        for expression, record in zip(job.expressions, records, strict=False):
+            with atomic_write(record_of(run, job.video, expression)) as temporary:
+                temporary.write_text(json.dumps(record.as_dict()))
 
 
 if __name__ == "__main__":

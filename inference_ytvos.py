@@ -34,12 +34,13 @@ def main() -> int:
 
 def results_of(run: InferenceRun, video: VideoEntry, expression: Expression) -> ExpressionResults:
     """Where an expression's results go."""
-    split, place = run.results.name, Path(video.name, expression.id)
+    split, place, visualize = run.results.name, Path(video.name, expression.id), run.settings.inference.visualize
     return ExpressionResults(
         text=expression.text,
         masks=run.results / place,
         record=run.results.with_name(f"{split}_scores") / place.with_suffix(".json"),
-        images=run.results.with_name(f"{split}_images") / place if run.settings.inference.visualize else None,
+        images=run.results.with_name(f"{split}_images") / place if visualize else None,
+        marks=visualize,
     )
 
 

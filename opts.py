@@ -261,7 +261,7 @@ def _inference_flags(parser: argparse.ArgumentParser) -> None:
     add("--split", default="valid", choices=["train", "valid", "test"], help="which videos")
     add("--short_side", default=360, type=int, help="pixels of the short side that the network sees")
     add("--threshold", default=0.5, type=float, help="mask probability above which a pixel is the object's")
-    add("--visualize", action="store_true", help="write overlays beside the masks")
+    add("--visualize", action="store_true", help="write pictures: masks, boxes, points, scores")
     add("--key_frames", type=Path, help="JSON: video → expression id → frame name or index")
     add("--key_masks", type=Path, help="folder <video>/<expression id>/<frame>.png with the key frames' masks")
     add("--key_model", type=Path, help="checkpoint of the network that finds the key frame (such as ReferFormer)")

@@ -77,15 +77,16 @@ class AnnotatedFrameTracker:
         """`key_segmenter` finds and segments the key frame; it may be `segmenter`."""
         self.segmenter, self.key_segmenter, self.tracking = segmenter, key_segmenter, tracking
 
-    def answer(self, clip: RawClip) -> AllQueries:
-        """All queries of the clip's annotated frame. Raises InputError for a sentence that cannot be encoded."""
+    def answer(self, clip: RawClip) -> TrackedFrame:
+        """The annotated frame, its result `AllQueries`. Raises InputError for a sentence that cannot be encoded."""
         annotated = clip.annotated or 0
         frames, place = distinct_frames(clip.frames, annotated)
         if self.tracking and len(frames) > 1:
             return self._track(frames, place, clip.caption)
-        return self.segmenter.segment_window(clip.frames, annotated, self.segmenter.encode_text(clip.caption))
+        result = self.segmenter.segment_window(clip.frames, annotated, self.segmenter.encode_text(clip.caption))
+        return TrackedFrame(annotated, result.probability, result)
 
-    def _track(self, frames: Sequence[np.ndarray], place: int, caption: str) -> AllQueries:
+    def _track(self, frames: Sequence[np.ndarray], place: int, caption: str) -> TrackedFrame:
         """Find the key frame among all, then go from there to `place`, each frame's reference being the one before."""
         text, key_text = self.segmenter.encode_text(caption), self.key_segmenter.encode_text(caption)
 
@@ -97,7 +98,7 @@ class AnnotatedFrameTracker:
             return [self.segmenter.segment(image, text, question.reference)]
 
         ((_, frame),) = converse([_walk_to(place, frames, self.segmenter.threshold)], answer)
-        return frame.result
+        return frame
 
 
 def _walk_to(place: int, frames: Sequence[np.ndarray], threshold: float) -> Track:
@@ -110,7 +111,7 @@ def _walk_to(place: int, frames: Sequence[np.ndarray], threshold: float) -> Trac
         step = 1 if place > key.index else -1
         for index in range(key.index + step, place + step, step):
             result = yield from propagator.step(index)
-    yield TrackedFrame(place, result.probability, result)
+    yield TrackedFrame(place, result.probability, result, is_key=key.index == place)
 
 
 def distinct_frames(frames: Sequence[np.ndarray], annotated: int) -> tuple[list[np.ndarray], int]:

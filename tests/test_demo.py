@@ -13,6 +13,7 @@ from demo import main
 from tools import demo_synthetic, evaluate, pack_model
 from tools.make_untrained import make_clip
 from util.mask_io import read_label_map
+from util.track_pictures import OVERVIEW_WIDTH
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SENTENCES = ("The red ball!", "a small green square")
@@ -68,11 +69,12 @@ def check_results(output, frames, size):
         assert content["expression"] == sentence
         assert content["key_frame"] in frames
         assert list(content["scores"]) == frames
-    assert [image.shape for image in frames_of(output / "overlay.mp4")] == len(frames) * [(*size, 3)]
+    shapes = [image.shape for image in frames_of(output / "overlay.mp4")]
+    assert shapes == len(frames) * [(shapes[0][0], size[1], 3)]
+    assert shapes[0][0] > size[0], "captions lie above the picture, not on it"
     with Image.open(output / "overview.png") as picture:
         assert picture.mode == "RGB"
-        assert picture.width <= 1280
-        assert picture.width > picture.height
+        assert picture.width == OVERVIEW_WIDTH
 
 
 def test_a_video_and_two_sentences(run, output, tmp_path):
@@ -91,7 +93,7 @@ def test_a_folder_and_two_sentences(run, output, folder, segmented):
     check_results(output, list(YTVOS_FRAMES), YTVOS_SIZE)
     assert len(segmented) == 2 * (4 + 3)
     masks = [np.array(Image.open(path)) for path in (output / "masks").rglob("*.png")]
-    whole_video = np.stack(frames_of(output / "overlay.mp4")).astype(int)
+    whole_video = np.stack(frames_of(output / "overlay.mp4")).astype(int)[:, -YTVOS_SIZE[0] :]
     originals = np.stack([np.array(Image.open(folder / f"{frame}.jpg")) for frame in YTVOS_FRAMES])
     assert any(mask.any() for mask in masks)
     assert np.abs(whole_video - originals).mean() > 3, "something is drawn"
@@ -102,6 +104,42 @@ def test_one_image(run, output, folder):
     assert outcome.code == 0, outcome.err
     assert len(frames_of(output / "overlay.mp4")) == 1
     assert [path.name for path in (output / "masks" / NAMES[0]).iterdir()] == ["00000.png"]
+
+
+def record_of(output):
+    return json.loads((output / "scores" / f"{NAMES[0]}.json").read_text())
+
+
+def test_pictures_that_are_asked_for(run, output, folder):
+    """Boxes and points in overlay and record, and a plot; without the flag none of them."""
+    assert run(folder, SENTENCES[0]).code == 0
+    assert "boxes" not in record_of(output)
+    plain = np.stack(frames_of(output / "overlay.mp4")).astype(int)
+    outcome = run(folder, SENTENCES[0], flags=("--visualize",))
+    assert outcome.code == 0, outcome.err
+    assert str(output / "scores.png") in outcome.out
+    assert (output / "scores.png").is_file()
+    assert set(record_of(output)["boxes"]) == set(record_of(output)["points"]) == set(YTVOS_FRAMES)
+    assert np.abs(np.stack(frames_of(output / "overlay.mp4")) - plain).max() > 100
+
+
+def test_key_frames_and_masks_from_outside(run, output, folder, tmp_path):
+    """The video goes by its folder's name, a sentence by its number."""
+    keys = tmp_path / "keys.json"
+    keys.write_text(json.dumps({"frames": {"0": YTVOS_FRAMES[2]}}))
+    assert run(folder, SENTENCES[0], flags=("--key_frames", keys)).code == 0
+    assert record_of(output)["key_frame"] == YTVOS_FRAMES[2]
+    given = tmp_path / "masks" / "frames" / "0" / f"{YTVOS_FRAMES[1]}.png"
+    given.parent.mkdir(parents=True)
+    Image.fromarray(np.tile(np.uint8([0, 255]), (YTVOS_SIZE[0], YTVOS_SIZE[1] // 2))).save(given)
+    assert run(folder, SENTENCES[0], flags=("--key_masks", tmp_path / "masks")).code == 0
+    assert record_of(output)["key_frame"] == YTVOS_FRAMES[1]
+    written = output / "masks" / NAMES[0] / given.name
+    np.testing.assert_array_equal(read_label_map(written), read_label_map(given))
+    outcome = run(folder, SENTENCES[0], flags=("--key_frames", keys, "--no_tracking"))
+    assert record_of(output)["key_frame"] is None
+    assert "no effect: --key_frames" in outcome.err
+    failed(run(folder, *SENTENCES, flags=("--key_frames", keys)), keys, "expression '1'")
 
 
 # ---- a model folder

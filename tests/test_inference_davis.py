@@ -145,6 +145,41 @@ def test_four_folders_of_palette_pngs(run, output, segmented):
     assert len(segmented) == 12 * (3 + 2)
 
 
+def test_pictures_of_all_objects_together(run, output, tracked):
+    """Asked for later, what is finished is computed again: its scores are gone."""
+    assert run().code == 0
+    tracked.clear()
+    assert run("--visualize").code == 0
+    assert len(tracked) == 12
+    beside = {f"anno_{n}/{video}_{what}.png" for n in range(4) for video in OBJECTS for what in ("overview", "scores")}
+    assert set(files_in(output / "valid_images")) == NAMES | beside
+    assert set(files_in(output / "valid")) == NAMES
+    tracked.clear()
+    assert run("--visualize").code == 0
+    assert tracked == []
+
+
+def test_an_objects_marks_wait_with_it(run, output, davis, monkeypatch):
+    """A stop between the objects of a video: the picture shows the first one's box too."""
+    monkeypatch.setattr(Job.parts, "__defaults__", (1,))
+    keep = inference_davis.keep_probabilities
+
+    def stopped(run, tracker, job, bar):
+        if job.expressions[0].id == "4":
+            raise KeyboardInterrupt
+        keep(run, tracker, job, bar)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(inference_davis, "keep_probabilities", stopped)
+        assert run("--visualize").code == 130
+    (waiting,) = output.rglob("*.json")
+    assert len(json.loads(waiting.read_text())["boxes"]) == len(FRAMES)
+    drawn = []
+    monkeypatch.setattr(inference_davis, "write_pictures", lambda tracks, folder: drawn.append(tracks.records))
+    assert run("--visualize").code == 0
+    assert {len(record.marks) for records in drawn for record in records} == {len(FRAMES)}
+
+
 def test_without_tracking_clips_of_36_frames(tiny_flags):
     def clip_frames(*flags):
         return with_davis_defaults(parse_settings([*tiny_flags, *flags])).inference.clip_frames

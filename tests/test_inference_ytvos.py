@@ -125,9 +125,14 @@ def test_validation_is_valid_without_test_and_the_test_split_runs(run, ytvos, ou
 def test_the_released_name_is_the_same_program(program, run, ytvos, inference_flags, output):
     assert inference_frame_key.main is main
     done(run("--visualize"))
-    images = files_in(output / "valid_images")
-    assert set(images) == set(files_in(output / "valid"))
-    assert read(output / "valid_images" / "beach" / "0" / "00000.png").shape == (HEIGHT, WIDTH, 3)
+    beside = {f"{video}/{key}_{what}.png" for video, key in EXPRESSIONS for what in ("overview", "scores")}
+    assert set(files_in(output / "valid_images")) == set(files_in(output / "valid")) | beside
+    shapes = {read(path).shape for path in (output / "valid_images" / "beach" / "0").iterdir()}
+    ((height, *rest),) = shapes
+    assert rest == [WIDTH, 3]
+    assert height > HEIGHT, "the strip lies above the frame"
+    for box in record(output, "beach", "0")["boxes"].values():
+        assert box[0] <= box[2] <= 1.5 * WIDTH
     elsewhere = output.with_name("other")
     flags = (*inference_flags, "--ytvos_path", ytvos, "--output_dir", elsewhere)
     done(program(inference_frame_key.main, *flags))

@@ -14,6 +14,7 @@ import test_jhmdb
 import test_refexp
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from pycocotools import mask as rle_ops
 
 import inference_a2d
@@ -167,7 +168,8 @@ def test_tracking_goes_from_the_key_frame_to_the_annotated_one(best, annotated):
     for number, length, reference in tracked:
         assert length == 1
         assert np.array_equal(reference, black_out(frame(number - step), mask_of(number - step)))
-    assert np.array_equal(answer.masks[0], mask_of(wanted))
+    assert np.array_equal(answer.result.masks[0], mask_of(wanted))
+    assert answer.is_key == (wanted == best)
 
 
 def clip_of(frames, annotated=None, caption="a dog"):
@@ -439,10 +441,23 @@ def test_ground_truth_of_another_release(run, a2d_root):
 
 @pytest.mark.usefixtures("small")
 def test_flags_of_other_sets_are_told(run, a2d_root):
-    outcome = run("--visualize", "--ngpu", "3")
+    outcome = run("--overwrite", "--ngpu", "3")
     assert outcome.code == 0
-    assert "no effect: --visualize" in outcome.err
+    assert "no effect: --overwrite" in outcome.err
     assert "torchrun --nproc_per_node 3" in outcome.err
+
+
+@pytest.mark.usefixtures("small")
+def test_a_picture_a_sample(run, output):
+    assert run("--visualize").code == 0
+    entries = predictions_of(output)
+    assert {path.stem for path in (output / "images_a2d").iterdir()} == {entry["image_id"] for entry in entries}
+    for path in (output / "images_a2d").iterdir():
+        best = max((e for e in entries if e["image_id"] == path.stem), key=lambda entry: entry["score"])
+        height, width = best["segmentation"]["size"]
+        with Image.open(path) as picture:
+            assert picture.width == width
+            assert picture.height > height, "the strip lies above the frame"
 
 
 @pytest.mark.usefixtures("small")

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from util.visualize import contact_sheet, distinct_colors, draw_box, draw_caption, draw_points, overlay
+from util.visualize import contact_sheet, distinct_colors, draw_box, draw_points, overlay
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -56,34 +56,6 @@ def test_colours_differ_and_do_not_change_with_their_number():
     apart = np.linalg.norm(lab[:, None] - lab[None], axis=-1) + 1000 * np.eye(30)
     assert apart.min() > 20  # 2 can just be told apart
     assert len(distinct_colors(400)) == 400
-
-
-@pytest.mark.parametrize("size", [(1, 1), (9, 300), (90, 160), (480, 854), (1080, 608)])
-def test_caption_keeps_the_size_and_touches_only_the_bottom(size):
-    image = grey(*size)
-    picture = draw_caption(image, [("a black swan", RED)])
-    assert picture.shape == image.shape
-    assert picture.dtype == np.uint8
-    assert np.all(image == 128)
-    if size[0] >= 90:
-        assert np.all(picture[: size[0] // 2] == 128)
-        assert np.any(np.all(picture == RED, axis=-1))
-        assert picture.max(axis=(0, 1)).min() > 200  # light letters
-        assert tuple(picture[-1, -1]) == (41, 41, 41)  # on a dark band
-
-
-def test_captions_wrap_grow_and_take_any_script():
-    band = [
-        int((draw_caption(grey(480, 854), [(text, RED)])[:, -1, 0] < 128).sum())
-        for text in ("short", "a rather long sentence " * 5, "x" * 200)
-    ]
-    assert band[0] < band[1]
-    assert band[0] < band[2]
-    one, two = (draw_caption(grey(), [(text, RED)]) for text in ("ein schöner Hund", "ein sch ner Hund"))
-    assert not np.array_equal(one, two)
-    assert draw_caption(grey(), [("собака 犬 🐕", RED), ("", BLUE), ("  ", BLUE)]).shape == (120, 160, 3)
-    assert np.array_equal(draw_caption(grey(), []), grey())
-    assert draw_caption(grey(40, 60), [("more than fits " * 30, RED)]).shape == (40, 60, 3)
 
 
 def test_box_and_points_may_lie_outside():

@@ -22,7 +22,7 @@ from util.referring_metrics import GroundTruth, ImageId, ReferringScores, read_g
 from util.referring_predictions import SingleFrameSet, predict
 from util.settings import Settings
 
-WHOLE_VIDEOS = ("visualize", "key_frames", "key_masks", "clip_frames", "overwrite")  # flags of other data sets
+WHOLE_VIDEOS = ("key_frames", "key_masks", "clip_frames", "overwrite")  # flags of other data sets
 
 
 # ---- programs

@@ -1,10 +1,13 @@
 """A network on samples of A2D-Sentences, JHMDB-Sentences or RefCOCO/+/g → every query's mask, as COCO's results."""
 
 import os
+import re
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -14,11 +17,15 @@ from datasets.refexp import RefExpDataset
 from datasets.sample import RawClip
 from datasets.workers import one_thread
 from models.annotated_frame import AllQueries, AnnotatedFrameSegmenter, AnnotatedFrameTracker
+from models.propagation import TrackedFrame
 from models.tf2 import TF2
 from util.coco_rle import encoded_masks
 from util.errors import InputError
+from util.files import atomic_write
 from util.referring_metrics import ImageId
 from util.settings import Settings
+from util.track_pictures import draw_sightings
+from util.track_record import Mark, Sighting
 
 SingleFrameSet = A2DDataset | JHMDBDataset | RefExpDataset
 Prediction = dict[str, Any]  # {"image_id", "category_id": 1, "segmentation": RLE with text counts, "score"}
@@ -33,7 +40,7 @@ def predict(
     *,
     key_network: TF2 | None = None,
 ) -> list[Prediction]:
-    """All queries of the samples `indices`, in their order, in COCO's format of results.
+    """All queries of the samples `indices`, in their order, in COCO's format of results; with --visualize pictures too.
 
     Raises:
         InputError: a sample cannot be read; the message names its file.
@@ -49,7 +56,9 @@ def predict(
             answer = tracker.answer(clip)
         except InputError as error:
             raise InputError(f"{clip.name}: {error}") from error
-        predictions += as_coco(clip.image_id, answer)
+        predictions += as_coco(clip.image_id, answer.result)
+        if settings.inference.visualize:
+            write_picture(clip, answer, settings.run.output_dir / f"images_{settings.data.dataset_file}")
     return predictions
 
 
@@ -60,6 +69,16 @@ def as_coco(image_id: ImageId, answer: AllQueries) -> list[Prediction]:
         {"image_id": image_id, "category_id": 1, "segmentation": code, "score": score}
         for code, score in zip(codes, answer.scores.tolist(), strict=True)
     ]
+
+
+def write_picture(clip: RawClip, answer: TrackedFrame, folder: Path) -> None:
+    """The annotated frame with the best query's mask, box and point, as `folder`/<image id>.png."""
+    sighting = Sighting(clip.caption, answer.score, answer.is_key, Mark.of(answer.result))
+    mask = answer.probability.cpu().numpy() > 0
+    picture = draw_sightings(clip.frames[clip.annotated or 0], [mask], [sighting], str(clip.image_id))
+    name = re.sub(r"[^\w.-]", "_", str(clip.image_id))
+    with atomic_write(folder / f"{name}.png") as temporary:
+        Image.fromarray(picture).save(temporary)
 
 
 class _Reader(Dataset):

@@ -1,4 +1,4 @@
-"""What one expression leaves on disk: masks, a record of scores, and overlays for the eye; whole or not at all."""
+"""What one expression leaves on disk: masks, a record of scores, and pictures for the eye; whole or not at all."""
 
 import json
 from collections import deque
@@ -8,14 +8,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from datasets.video_source import FrameFolder
 from models.propagation import TrackedFrame
 from util.files import atomic_folder, atomic_write
 from util.mask_io import write_mask
-from util.visualize import distinct_colors, draw_box, draw_points, overlay
+from util.track_pictures import Tracks, write_pictures
+from util.track_record import TrackRecord
 
 QUEUE = 8  # masks that wait to be written, at most
 
@@ -27,13 +25,15 @@ class ExpressionResults:
     text    the sentence
     masks   folder of <frame>.png, mode L, 0/255; its being there means that the expression is finished
     record  JSON: key frame and score of each frame
-    images  folder of overlays, or None
+    images  folder of pictures, or None
+    marks   whether the record has boxes and points too, as pictures need them
     """
 
     text: str
     masks: Path
     record: Path
     images: Path | None = None
+    marks: bool = False
 
     def finished(self, frames: Sequence[str]) -> bool:
         """Whether all of `frames` are there, in every folder that is wanted."""
@@ -45,15 +45,16 @@ class ExpressionResults:
     @contextmanager
     def writing(self, video: FrameFolder, threshold: float) -> Iterator["ResultWriter"]:
         """A writer; what it wrote gets its final names on success, the masks last."""
-        with ExitStack() as stack:
-            masks = stack.enter_context(atomic_folder(self.masks))
-            images = stack.enter_context(atomic_folder(self.images)) if self.images else None
+        with atomic_folder(self.masks) as masks:
             with ThreadPoolExecutor(1) as thread:
-                writer = ResultWriter(video, FrameWriter(masks, images, threshold), thread)
+                record = TrackRecord(self.text, {} if self.marks else None)
+                writer = ResultWriter(video, record, MaskWriter(masks, threshold), thread)
                 yield writer
                 writer.finish()
+            if self.images:
+                write_pictures(Tracks.on_disk(video, [record], [masks]), self.images)
             with atomic_write(self.record) as temporary:
-                temporary.write_text(json.dumps({"expression": self.text, **writer.record()}, indent=1))
+                temporary.write_text(json.dumps(record.as_dict(), indent=1))
 
 
 @contextmanager
@@ -68,19 +69,15 @@ def writing_all(
 class ResultWriter:
     """Takes an expression's frames in any order; a thread of its own writes them."""
 
-    def __init__(self, video: FrameFolder, write: "FrameWriter", thread: Executor) -> None:
-        self.video, self.write, self.thread = video, write, thread
-        self.scores: dict[str, float | None] = {}
-        self.key_frame: str | None = None
+    def __init__(self, video: FrameFolder, record: TrackRecord, write: "MaskWriter", thread: Executor) -> None:
+        self.video, self.record, self.write, self.thread = video, record, write, thread
         self._unwritten: deque[Future[None]] = deque()
 
     def add(self, frame: TrackedFrame) -> None:
         """Write one frame soon. Raises what writing an earlier one raised."""
         name = self.video.names[frame.index]
-        self.scores[name] = frame.score
-        if frame.is_key and self.key_frame is None:  # the best one comes first
-            self.key_frame = name
-        self._unwritten.append(self.thread.submit(self.write, self.video, frame))
+        self.record.add(name, frame)
+        self._unwritten.append(self.thread.submit(self.write, name, frame))
         self._wait_for_all_but(QUEUE)
 
     def finish(self) -> None:
@@ -91,33 +88,13 @@ class ResultWriter:
         while len(self._unwritten) > count:
             self._unwritten.popleft().result()
 
-    def record(self) -> dict[str, object]:
-        """Key frame and scores; a score is null where the mask was given."""
-        return {"key_frame": self.key_frame, "scores": dict(sorted(self.scores.items()))}
-
 
 @dataclass(frozen=True)
-class FrameWriter:
-    """Writes one frame's mask, and its overlay where there is a place for it."""
+class MaskWriter:
+    """Writes one frame's mask."""
 
-    masks: Path
-    images: Path | None
+    folder: Path
     threshold: float
 
-    def __call__(self, video: FrameFolder, frame: TrackedFrame) -> None:
-        name, mask = video.names[frame.index], (frame.probability > self.threshold).cpu().numpy()
-        write_mask(self.masks / f"{name}.png", mask)
-        if self.images:
-            Image.fromarray(picture(video[frame.index], mask, frame)).save(self.images / f"{name}.png")
-
-
-def picture(image: np.ndarray, mask: np.ndarray, frame: TrackedFrame) -> np.ndarray:
-    """Mask, box and reference point over the frame, RGB uint8 [H, W, 3]."""
-    (color,) = distinct_colors(1)
-    drawn = overlay(image, [mask], [color])
-    if frame.result is None:
-        return drawn
-    height, width = image.shape[:2]
-    cx, cy, w, h = (frame.result.box.cpu().numpy() * (width, height, width, height)).tolist()
-    drawn = draw_box(drawn, (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2), color)
-    return draw_points(drawn, frame.result.point.cpu().numpy()[None] * (width, height), color)
+    def __call__(self, name: str, frame: TrackedFrame) -> None:
+        write_mask(self.folder / f"{name}.png", (frame.probability > self.threshold).cpu().numpy())

@@ -1,14 +1,12 @@
-"""Pictures for people: masks, boxes, points and sentences drawn on frames, and many frames on one sheet.
+"""Pictures for people: masks, boxes and points drawn on frames, and many frames on one sheet.
 
 Every function returns a new picture and leaves its input alone. Pictures are uint8 RGB [H, W, 3], colours (r, g, b).
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 Color = tuple[int, int, int]
 
@@ -24,15 +22,7 @@ FIRST_COLORS: tuple[Color, ...] = (
     (250, 120, 180),
 )
 TINT = 0.45  # how much of the mask's colour covers the picture
-BAND = 0.68  # how dark the band behind a caption is
-LETTERS = (245, 245, 245)  # always light: a dark colour could not be read on the band, so spots show it
 PAPER = 24  # the grey of a sheet between its pictures
-
-# Pillow's built-in font has ASCII only; these, where installed, know accents and other scripts.
-FONTS = (
-    *("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "arial.ttf"),
-    *("NotoSansCJK-Regular.ttc", "msyh.ttc", "PingFang.ttc", "Arial Unicode.ttf"),
-)
 
 
 def distinct_colors(n: int) -> list[Color]:
@@ -78,7 +68,7 @@ def overlay(image: np.ndarray, masks: Sequence[np.ndarray], colors: Sequence[Col
 
 def draw_box(image: np.ndarray, box: Sequence[float], color: Color) -> np.ndarray:
     """Draw a box (x1, y1, x2, y2) in pixels; a dark edge keeps it visible on a ground of its own colour."""
-    picture, width = image.copy(), _line_width(image)
+    picture, width = image.copy(), _line_width(image) + 1
     x1, y1, x2, y2 = (round(float(side)) for side in box)
     cv2.rectangle(picture, (x1, y1), (x2, y2), (0, 0, 0), width + 2)
     cv2.rectangle(picture, (x1, y1), (x2, y2), color, width)
@@ -93,36 +83,6 @@ def draw_points(image: np.ndarray, points: np.ndarray, color: Color) -> np.ndarr
         cv2.circle(picture, centre, radius + max(1, radius // 3), (255, 255, 255), -1, cv2.LINE_AA)
         cv2.circle(picture, centre, radius, color, -1, cv2.LINE_AA)
     return picture
-
-
-def draw_caption(image: np.ndarray, lines: Sequence[tuple[str, Color]]) -> np.ndarray:
-    """Write sentences at the bottom on a dark band, each behind a spot in its colour; the size stays.
-
-    Long sentences are wrapped at words. The letters' size follows the picture's.
-
-    Args:
-        image: uint8 [H, W, 3].
-        lines: (sentence, colour) each.
-
-    Returns:
-        uint8 [H, W, 3].
-    """
-    height, width = image.shape[:2]
-    size = max(9, round(min(height / 18, width / 22)))
-    margin, indent, step = round(0.6 * size), round(1.8 * size), round(1.4 * size)
-    rows = _caption_rows(lines, size, width - indent - margin)
-    top = max(0, height - len(rows) * step - margin) if rows else height
-    picture = image.copy()
-    picture[top:] = np.round(picture[top:] * (1 - BAND)).astype(np.uint8)
-    canvas = Image.fromarray(picture)
-    pen = ImageDraw.Draw(canvas)
-    for i, (text, color, font) in enumerate(rows):
-        middle = top + margin // 2 + i * step + step // 2
-        if color is not None:
-            spot = (margin, middle - 0.36 * size, margin + 0.72 * size, middle + 0.36 * size)
-            pen.rounded_rectangle(spot, radius=0.2 * size, fill=color)
-        pen.text((indent, middle), text, fill=LETTERS, font=font, anchor="lm")
-    return np.array(canvas)
 
 
 def contact_sheet(images: Sequence[np.ndarray], columns: int, width: int) -> np.ndarray:
@@ -172,53 +132,3 @@ def _scaled_to_width(image: np.ndarray, width: int) -> np.ndarray:
     # Area averaging shrinks without flicker but enlarges into blocks.
     how = cv2.INTER_AREA if width < image.shape[1] else cv2.INTER_LINEAR
     return cv2.resize(image, (width, height), interpolation=how)
-
-
-def _caption_rows(
-    lines: Sequence[tuple[str, Color]], size: int, width: float
-) -> list[tuple[str, Color | None, ImageFont.FreeTypeFont]]:
-    """The sentences broken into rows; only the first row of each carries its colour."""
-    rows = []
-    for text, color in lines:
-        font = _font_for(text, size)
-        rows += [(row, None if i else color, font) for i, row in enumerate(_wrap(text, font, width))]
-    return rows
-
-
-def _wrap(text: str, font: ImageFont.FreeTypeFont, width: float) -> list[str]:
-    """Break a sentence into rows no wider than `width`, at words; a word that is too wide is cut."""
-    rows = [""]
-    for word in text.split():
-        joined = f"{rows[-1]} {word}".strip()
-        if font.getlength(joined) <= width:
-            rows[-1] = joined
-            continue
-        if rows[-1]:
-            rows.append("")
-        for letter in word:
-            if rows[-1] and font.getlength(rows[-1] + letter) > width:
-                rows.append("")
-            rows[-1] += letter
-    return rows
-
-
-@lru_cache(maxsize=256)
-def _font_for(text: str, size: int) -> ImageFont.FreeTypeFont:
-    """The first font at hand that has every letter of `text`, else the first at hand."""
-    fonts = [font for font in (_load(name, size) for name in FONTS) if font is not None]
-    fonts.append(ImageFont.load_default(size))
-    return next((font for font in fonts if _has_all(font, text)), fonts[0])
-
-
-@lru_cache(maxsize=64)
-def _load(name: str, size: int) -> ImageFont.FreeTypeFont | None:
-    try:
-        return ImageFont.truetype(name, size)
-    except OSError:
-        return None  # not installed here
-
-
-def _has_all(font: ImageFont.FreeTypeFont, text: str) -> bool:
-    """Whether no letter is drawn as the box that stands for an unknown one."""
-    unknown = bytes(font.getmask("\uffff"))
-    return all(bytes(font.getmask(letter)) != unknown for letter in set(text) if not letter.isspace())

@@ -75,11 +75,16 @@ def html_of(page: Page) -> str:
     parts = [
         f"<h1>{escape(page.title)}</h1>",
         *(f"<p>{escape(fact)}</p>" for fact in page.facts if fact),
-        *(_titled(table) for table in page.tables),
+        *(titled(table) for table in page.tables),
         *(_distribution(worst_first) if page.tracks else ()),
         *(_worst(page, worst_first[:WORST]) if page.shot else ()),
         *(_curves(worst_first) if page.tracks else ()),
     ]
+    return document(page.title, parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page of `parts`, which are HTML; pictures in it must be data URIs."""
     here = Path(__file__)
     style, script = (here.with_name(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return (
@@ -88,7 +93,7 @@ def html_of(page: Page) -> str:
         # Whatever slips into the page, a browser fetches nothing for it.
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
-        f"<title>{escape(page.title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"<title>{escape(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         + "\n".join(parts)
         + f"\n<script>{script}</script>\n</body>\n</html>\n"
     )
@@ -100,7 +105,8 @@ def chosen_frames(track: Track) -> list[int]:
     return sorted({int(order[i]) for i in np.linspace(0, len(order) - 1, SHOTS).round().astype(int)})
 
 
-def _titled(table: Table) -> str:
+def titled(table: Table) -> str:
+    """A table under its title; a long one waits folded."""
     open_ = " open" if len(table.rows) <= LONG_TABLE else ""
     rows = (map(_cell, row) for row in table.rows)
     return f"<details{open_}><summary>{escape(table.title)}</summary>\n{_table(table.columns, rows)}\n</details>"

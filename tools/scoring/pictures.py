@@ -35,6 +35,11 @@ def data_uri(image: np.ndarray, mask: np.ndarray, color: Color) -> str:
     """The frame (RGB uint8 [H, W, 3]) with the mask (bool [H, W]) on it, at most WIDTH wide, as a JPEG in a URI."""
     picture = Image.fromarray(overlay(image, [mask], [color]))
     picture.thumbnail((WIDTH, WIDTH))
+    return jpeg_uri(picture)
+
+
+def jpeg_uri(picture: Image.Image) -> str:
+    """A picture as a JPEG in a URI."""
     file = io.BytesIO()
     picture.save(file, format="JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
