@@ -29,7 +29,7 @@ from models.ops.functions.back_ends import plain_alone
 from models.recompute import everything_kept
 from models.tf2 import TF2
 from models.tracker import load_network
-from opts import get_args_parser, parse_settings
+from opts import get_args_parser, parse_flags, settings_from
 from tools.make_untrained import clip_images
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_write
@@ -51,9 +51,8 @@ class DiffersError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; returns the exit code: 0 exported, 1 the file would differ from the network."""
-    parser = _parser()
-    args = parser.parse_known_args(arguments)[0]
-    settings = parse_settings(arguments, parser)
+    args = parse_flags(_parser(), arguments)
+    settings = settings_from(args)
     size = args.size or resized_size((9, 16), settings.inference.short_side)
     _check(args, size)
     network = load_network(settings, settings.run.resume, recorded=True)
@@ -72,9 +71,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = get_args_parser()
-    parser.description, parser.formatter_class = __doc__, argparse.RawDescriptionHelpFormatter
+    parser.description = __doc__.partition("\n")[0]
     add = parser.add_argument_group("export").add_argument
-    add("--format", required=True, choices=SUFFIX, help="torch: a program of torch.export; onnx: for ONNX Runtime")
+    add(
+        "--format", required=True, choices=list(SUFFIX), help="torch: a program of torch.export; onnx: for ONNX Runtime"
+    )
     add("--output", required=True, type=Path, help="file to write, .pt2 or .onnx")
     add(
         "--size",
@@ -117,15 +118,17 @@ def make_examples(network: TF2, size: Sequence[int]) -> list[Inputs]:
 
 def export(step: FrameStep, example: Inputs, kind: str, path: Path) -> None:
     """Write the step as a file. Raises InputError where the format cannot take this network."""
-    try:
-        program = trace(step, example)
-        if kind == "torch":
-            torch.export.save(program, path)
-        else:
-            _write_onnx(program, path)
-    except (RuntimeError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"--format {kind} cannot take this network: {reason}; docs/export.md says more") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about the exporters' own insides
+        try:
+            program = trace(step, example)
+            if kind == "torch":
+                torch.export.save(program, path)
+            else:
+                _write_onnx(program, path)
+        except (RuntimeError, ValueError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise InputError(f"--format {kind} cannot take this network: {reason}; docs/export.md says more") from error
 
 
 def trace(step: FrameStep, example: Inputs) -> ExportedProgram:
@@ -138,9 +141,7 @@ def trace(step: FrameStep, example: Inputs) -> ExportedProgram:
 
 def _write_onnx(program: ExportedProgram, path: Path) -> None:
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the exporter's own insides
-        torch.onnx.export(program, f=path, dynamo=True, output_names=OUTPUTS, external_data=False, verbose=False)
+    torch.onnx.export(program, f=path, dynamo=True, output_names=OUTPUTS, external_data=False, verbose=False)
 
 
 def load(kind: str, path: Path) -> Run:
