@@ -98,6 +98,17 @@ def open_video(path: str | Path, scratch: str | Path | None = None) -> Iterator[
         raise InputError(f"{path}: no such file or folder; give a video file or a folder of images")
 
 
+def check_rgb(pixels: object, axes: str) -> None:
+    """Raises InputError for anything but a NumPy array, uint8, of the shape that `axes` names, such as "H, W, 3"."""
+    if not isinstance(pixels, np.ndarray):
+        what = type(pixels).__name__
+    elif pixels.dtype != np.uint8 or pixels.ndim != len(axes.split(",")) or pixels.shape[-1] != 3 or not pixels.size:
+        what = f"{pixels.dtype} {list(pixels.shape)}"
+    else:
+        return
+    raise InputError(f"frames must be a NumPy array, RGB uint8 [{axes}]; this is {what}")
+
+
 def natural_key(name: str) -> list[str | int]:
     """Sort key that compares the runs of digits in a name as numbers."""
     # Splitting on a group puts text at even and digits at odd places: equal types always meet.

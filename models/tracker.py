@@ -143,9 +143,15 @@ def load_tracker(settings: Settings, local_rank: int = 0, *, recorded: bool = Fa
 
 def _load(settings: Settings, path: str, device: torch.device, *, recorded: bool) -> TF2:
     """A network for inference alone."""
+    network = load_network(settings, path, recorded=recorded).to(device)
+    speed_up(network, settings.inference.precision)
+    return network
+
+
+def load_network(settings: Settings, path: str, *, recorded: bool) -> TF2:
+    """The plain network of a checkpoint on the CPU; `recorded` and errors as for load_tracker."""
     checkpoint = read_checkpoint(path)
     model = recorded_model(checkpoint, settings.model) if recorded else settings.model
     network = network_from(replace(model, backbone_pretrained="random", text_pretrained=False))
     print(load_weights(network, checkpoint, source=str(path)), file=sys.stderr)
-    speed_up(network.to(device), settings.inference.precision)
     return network

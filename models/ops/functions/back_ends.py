@@ -7,7 +7,9 @@ work. A library is loaded and checked once against plain PyTorch at its first us
 import importlib.util
 import os
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -25,6 +27,8 @@ DEVICES = ("cpu", "cuda")
 # Sizes of the check: odd ones, two levels, more channels than a vector, locations beyond the edges.
 _SHAPES, _CHANNELS = ((5, 7), (3, 2)), 19
 _TOLERANCE = 1e-4
+
+_plain_alone = False
 
 
 def forced() -> str | None:
@@ -45,7 +49,18 @@ def library_file(device: str) -> Path | None:
 @torch.compiler.assume_constant_result
 def usable(device: str) -> bool:
     """Whether tensors on "cpu", "cuda", … go to a compiled back end. Raises InputError as `compiled` does."""
-    return compiled(device) is not None
+    return not _plain_alone and compiled(device) is not None
+
+
+@contextmanager
+def plain_alone() -> Iterator[None]:
+    """Without compiled back ends in `ms_deform_attn`: for what must run where there are none (tools/export.py)."""
+    global _plain_alone
+    _plain_alone = True
+    try:
+        yield
+    finally:
+        _plain_alone = False
 
 
 @cache
