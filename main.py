@@ -18,7 +18,7 @@ from util.checkpoint import load_weights
 from util.distributed import joined_processes, pick_device, rank
 from util.errors import exit_on_input_error
 from util.files import make_output_folder
-from util.memory import return_freed_memory
+from util.memory import keep_freed_memory, return_freed_memory
 from util.referring_evaluation import evaluation_in_training, run_evaluation
 from util.run_record import write_run_record
 from util.settings import Settings
@@ -34,9 +34,10 @@ def main() -> int:
 def train(settings: Settings) -> int:
     """Train as the settings say; with `--resume` from there, with `--pretrained_weights` from those weights."""
     make_output_folder(settings.run.output_dir)
-    return_freed_memory()
     seed_everything(settings.run.seed)
     device = pick_device(settings.run.device, int(os.environ.get("LOCAL_RANK", "0")))
+    small = settings.model.gradient_checkpointing or device.type != "cpu"
+    (return_freed_memory if small else keep_freed_memory)()
     model, criterion, _ = build_model(settings)
     dataset = build_dataset(settings, "train")
     start = settings.run.pretrained_weights

@@ -1,11 +1,11 @@
 """Deformable encoder: every pixel of every level looks at a few points of all levels (spec §2, Encoder)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .feedforward import feedforward
 from .ops.modules import MSDeformAttn
-from .recompute import recomputed, recomputed_in_parts
+from .recompute import recomputed
 
 
 class DeformableEncoderLayer(nn.Module):
@@ -23,10 +23,8 @@ class DeformableEncoderLayer(nn.Module):
     ) -> Tensor:
         attended = self.self_attn(tokens + position, reference, tokens, shapes, padding)
         tokens = self.norm1(tokens + self.dropout(attended))
-        return self.norm2(tokens + self.dropout(recomputed_in_parts(self._feedforward, tokens)))
-
-    def _feedforward(self, tokens: Tensor) -> Tensor:
-        return self.linear2(self.dropout(F.relu(self.linear1(tokens))))
+        digested = feedforward(tokens, self.linear1, self.linear2, self.dropout)
+        return self.norm2(tokens + self.dropout(digested))
 
 
 class DeformableEncoder(nn.Module):

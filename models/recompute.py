@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 _enabled = True
@@ -16,14 +15,6 @@ def recomputed(function: Callable[..., Any], *args: object) -> Any:
     if _enabled and torch.is_grad_enabled():
         return checkpoint(function, *args, use_reentrant=False)
     return function(*args)
-
-
-def recomputed_in_parts(function: Callable[[Tensor], Tensor], tokens: Tensor, size: int = 8192) -> Tensor:
-    """`function` of each token alone, [N, S, C] → [N, S, C'], `size` tokens at a time: what is wide stays short."""
-    if not (_enabled and torch.is_grad_enabled()) or tokens.shape[:2].numel() <= size:
-        return recomputed(function, tokens)
-    parts = tokens.flatten(0, 1).split(size)
-    return torch.cat([recomputed(function, part) for part in parts]).unflatten(0, tokens.shape[:2])
 
 
 @contextmanager

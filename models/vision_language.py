@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from util.settings import ModelSettings
 from util.structures import Level, Text, each_repeated
 
-from .recompute import recomputed_in_parts
+from .feedforward import feedforward
 
 
 class EarlyFusion(nn.Module):
@@ -67,10 +67,7 @@ class VisionLanguageBlock(nn.Module):
         return rearrange(self._digest(x), "b (t h w) c -> (b t) c h w", h=height, w=width)
 
     def _digest(self, x: Tensor) -> Tensor:
-        return self.norm3(x + self.dropout(recomputed_in_parts(self._feedforward, x)))
-
-    def _feedforward(self, tokens: Tensor) -> Tensor:
-        return self.linear2(self.dropout(F.relu(self.linear1(tokens))))
+        return self.norm3(x + self.dropout(feedforward(x, self.linear1, self.linear2, self.dropout)))
 
     def _attend_to_clip(self, level: Level, batch: int) -> Tensor:
         """Self-attention over all T frames' (subsampled) pixels, brought back to [B·T, C, h, w]."""

@@ -1,4 +1,4 @@
-"""Peak memory and time of training steps: everything kept, as by default, and with --gradient_checkpointing.
+"""Peak memory and time of training steps: the plain way, as by default, and with --gradient_checkpointing.
 
 Each in a process of its own, whose peak is the measure: resnet50, T=5, 288×512, float32 on the CPU, two steps (the
 second has the optimiser's state).
@@ -18,11 +18,11 @@ from typing import Any
 import torch
 
 from models import build_model
-from models.recompute import everything_kept
 from opts import parse_settings
+from tools.bench.plain_training import plain_training
 from tools.make_text_encoder import make_text_encoder
 from tools.make_untrained import SENTENCES
-from util.memory import return_freed_memory
+from util.memory import keep_freed_memory, return_freed_memory
 from util.optimiser import build_optimiser
 from util.structures import Clips, Target, Tokens
 
@@ -50,8 +50,7 @@ def run_steps(mode: str, text_encoder: str, steps: int = 2) -> dict[str, float]:
     flags = ["--backbone_pretrained", "random", "--with_box_refine", "--binary", "--freeze_text_encoder"]
     flags += ["--text_encoder", text_encoder] + ["--gradient_checkpointing"] * (mode == "checkpointing")
     settings = parse_settings(flags)
-    if mode != "plain":
-        return_freed_memory()
+    (return_freed_memory if mode == "checkpointing" else keep_freed_memory)()
     model, criterion, _ = build_model(settings)
     optimiser = build_optimiser(model.train(), settings.optimiser)
     clip = Clips.unpadded(torch.randn(1, 5, 3, 288, 512))
@@ -59,7 +58,7 @@ def run_steps(mode: str, text_encoder: str, steps: int = 2) -> dict[str, float]:
     masks[:, 100:200, 200:300] = True
     target = Target(torch.tensor(0), torch.tensor([[0.5, 0.5, 0.2, 0.3]] * 5), masks, torch.ones(5, dtype=torch.bool))
     begin = time.monotonic()
-    with everything_kept() if mode == "plain" else nullcontext():
+    with plain_training() if mode == "plain" else nullcontext():
         for _ in range(steps):
             losses = criterion(model(clip, Tokens.padded([[0, 10, 20, 30, 2]]), clip), [target])
             criterion.total(losses).backward()

@@ -1,8 +1,8 @@
 """Training steps: as main.py does them, in float32 and in bfloat16, against the plain way, in turn.
 
 A clip of 5 frames of 288×512 with its references, a text encoder of roberta-base's size that is frozen, AdamW; made
-data, random weights. The plain way: the operator in plain PyTorch, sentences encoded in every step, AdamW tensor by
-tensor; nothing is computed again in the backward pass.
+data, random weights. The plain way (plain_training.py) also encodes sentences in every step, and has AdamW tensor by
+tensor.
 """
 
 import statistics
@@ -10,7 +10,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,12 @@ from transformers import RobertaConfig
 
 from models import build_model
 from models.criterion import Criterion
-from models.recompute import everything_kept
 from models.tf2 import TF2
 from opts import parse_settings
 from tools.bench.operator import THREADS, ratio
 from tools.bench.peak import float32_peak, matrix_peaks
-from tools.bench.plain_inference import plain_operator
-from util.memory import return_freed_memory
+from tools.bench.plain_training import plain_training
+from util.memory import keep_freed_memory
 from util.optimiser import build_optimiser
 from util.structures import Clips, Target, Tokens
 
@@ -71,7 +70,7 @@ class Trainee:
 def measure(args: Namespace) -> dict[str, Any]:
     """Seconds a step (medians over `args.rounds`), and ratios (medians of the rounds' ratios)."""
     torch.set_num_threads(THREADS)
-    return_freed_memory()
+    keep_freed_memory()
     clip, target = made_clip()
     with tempfile.TemporaryDirectory() as folder:
         RobertaConfig(max_position_embeddings=514, type_vocab_size=1).save_pretrained(folder)
@@ -87,10 +86,7 @@ def measure(args: Namespace) -> dict[str, Any]:
         runs[name]()
     for _ in range(args.rounds):
         for name, run in runs.items():
-            with ExitStack() as stack:
-                if name == "plain":
-                    stack.enter_context(plain_operator())
-                    stack.enter_context(everything_kept())
+            with plain_training() if name == "plain" else nullcontext():
                 start = time.perf_counter()
                 run()
                 times[name].append(time.perf_counter() - start)
@@ -125,6 +121,6 @@ def made_clip() -> tuple[Clips, Target]:
 
 def _gflop(step: Callable[[], float]) -> float:
     """Of one plain step, forward and backward."""
-    with FlopCounterMode(display=False) as counter, plain_operator():
+    with FlopCounterMode(display=False) as counter, plain_training():
         step()
     return counter.get_total_flops() / 1e9
