@@ -1,6 +1,7 @@
 """Your own video: `python demo.py --video clip.mp4 --text "the dog on the left" --resume CHECKPOINT --output DIR`.
 
-Writes masks, an overlay video and a picture of it; several --text give several colours.
+Writes masks, an overlay video and a picture of it; several --text give several colours. `python demo.py --web` serves
+a page in the browser instead.
 """
 
 import argparse
@@ -17,13 +18,15 @@ from datasets.expressions import normalise_caption
 from datasets.video_source import FrameFolder, open_video
 from models.tracker import Tracker, load_tracker
 from opts import get_args_parser, parse_flags, settings_from
-from util.errors import exit_on_input_error
+from util.errors import InputError, exit_on_input_error
 from util.files import atomic_write, make_output_folder
 from util.inference_run import TOGETHER
 from util.mask_io import read_label_map
 from util.results import ExpressionResults, writing_all
 from util.video_writer import VideoWriter
 from util.visualize import contact_sheet, distinct_colors, draw_caption, overlay
+from web import serve
+from web.flags import DEFAULT_MODEL, add_web_flags
 
 OVERVIEW_FRAMES, OVERVIEW_COLUMNS, OVERVIEW_WIDTH = 9, 3, 1280
 
@@ -32,16 +35,24 @@ def demo_parser() -> argparse.ArgumentParser:
     """All flags of the release, and the demo's own."""
     parser = get_args_parser()
     group = parser.add_argument_group("demo")
-    group.add_argument("--video", required=True, type=Path, help="video file, or folder of images")
-    group.add_argument("--text", required=True, action="append", help="what to segment; may be given again")
+    group.add_argument("--video", type=Path, help="video file, or folder of images")
+    group.add_argument("--text", action="append", help="what to segment; may be given again")
     group.add_argument("--output", default=Path("demo_output"), type=Path, help="where everything is written")
+    add_web_flags(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Segment every sentence, then draw them together."""
-    args = parse_flags(demo_parser(), arguments)
+    parser = demo_parser()
+    if parser.parse_args(arguments).web:
+        parser.set_defaults(resume=DEFAULT_MODEL)
+    args = parse_flags(parser, arguments)
     settings = settings_from(args)
+    if args.web:
+        return serve(settings, args)
+    if not (args.video and args.text):
+        raise InputError("give --video and --text, or --web for a page in the browser")
     make_output_folder(args.output)
     with open_video(args.video) as video:
         tracker = load_tracker(settings, recorded=True)
