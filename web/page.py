@@ -17,7 +17,9 @@ ZONE = """
 <input type="file" accept="video/*,.mkv,.ogv" aria-label="Video"></label>
 <p class="said" role="status"></p>
 """
-KEPT = "What you send stays on the computer that serves this page, is shown to nobody else, and goes with you."
+KEPT = (
+    "What you send stays on the computer that serves this page, is shown to nobody else, and is deleted when you leave."
+)
 DIRECT = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 

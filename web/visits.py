@@ -64,7 +64,7 @@ class Visits:
         session.replace_video(clip.frames)
         return ["\n".join(e.text for e in clip.expressions), *self._before(session)]
 
-    def segment(self, texts: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> list[object]:  # noqa: B008 (Gradio looks for it there)
+    def segment(self, texts: str, request: gr.Request, progress: gr.Progress = gr.Progress()) -> list[object]:  # noqa: B008 (Gradio looks there)
         """The sentences, in the visitor's video: stage, slider, scores and files."""
         session = self.sessions.of_page(request.session_hash)
         sentences = self.limits.sentences(texts)
