@@ -158,6 +158,15 @@ def test_another_video_takes_the_old_one_s_place(visitor, served, clip):
     assert visitor.http.get(f"/{visitor.session}/masks.zip").status_code == 400
 
 
+def test_another_video_while_one_waits(visitor, served, clip, monkeypatch):
+    """The old one is gone: the visitor is told so, and not where it was."""
+    visitor.send(clip.read_bytes())
+    check = served.tracker.check_caption
+    monkeypatch.setattr(served.tracker, "check_caption", lambda text: check(text) or visitor.send(clip.read_bytes()))
+    with pytest.raises(RefusedError, match="took this one's place"):
+        visitor.segment("a ball")
+
+
 # ---- what is kept, and what is served
 
 

@@ -77,7 +77,12 @@ class Visits:
             progress((done, total), desc=unit, unit=unit)
 
         with session.work() as folder:
-            result = Job(video, sentences, folder).run(self.tracker, self.caption_case, advance)
+            try:
+                result = Job(video, sentences, folder).run(self.tracker, self.caption_case, advance)
+            except InputError as error:
+                if session.video != video:
+                    raise InputError("Another video took this one's place. Press Segment again.") from error
+                raise
             session.replace_result(result)
         first = result.sentences[0].key_frame or 0
         slider = gr.Slider(maximum=result.frames - 1, value=first, visible=result.frames > 1)
