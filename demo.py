@@ -1,6 +1,7 @@
 """Your own video: `python demo.py --video clip.mp4 --text "the dog on the left" --resume CHECKPOINT --output DIR`.
 
-Writes masks, an overlay video and a picture of it; several --text give several colours.
+Writes masks, an overlay video and a picture of it; several --text give several colours. `python demo.py --web` serves
+a page in the browser instead.
 """
 
 import argparse
@@ -17,30 +18,47 @@ from datasets.key_frames import KeyChoice, KeyFrameFiles
 from datasets.video_source import FrameFolder, open_video
 from models.tracker import Tracker, load_tracker
 from opts import get_args_parser, parse_flags, settings_from
-from util.errors import exit_on_input_error
+from util.errors import InputError, exit_on_input_error
 from util.files import make_output_folder
 from util.inference_run import TOGETHER
 from util.results import ExpressionResults, writing_all
 from util.score_plot import write_score_plot
+from util.settings import Settings
 from util.track_pictures import Tracks, write_overview
 from util.track_record import TrackRecord
 from util.video_writer import VideoWriter
+from web import serve
+from web.flags import DEFAULT_MODEL, add_web_flags
 
 
 def demo_parser() -> argparse.ArgumentParser:
     """All flags of the release, and the demo's own."""
     parser = get_args_parser(__doc__, training=False)
     group = parser.add_argument_group("demo")
-    group.add_argument("--video", required=True, type=Path, help="video file, or folder of images")
-    group.add_argument("--text", required=True, action="append", help="what to segment; may be given again")
+    group.add_argument("--video", type=Path, help="video file, or folder of images")
+    group.add_argument("--text", action="append", help="what to segment; may be given again")
     group.add_argument("--output", default=Path("demo_output"), type=Path, help="where everything is written")
+    add_web_flags(parser)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Segment every sentence, then draw them together."""
-    args = parse_flags(demo_parser(), arguments)
+    """Serve the page, or segment a video."""
+    parser = demo_parser()
+    if parser.parse_args(arguments).web:
+        parser.set_defaults(resume=DEFAULT_MODEL)
+    args = parse_flags(parser, arguments)
     settings = settings_from(args)
+    if args.web:
+        return serve(settings, args)
+    if not (args.video and args.text):
+        raise InputError("give --video and --text, or --web for a page in the browser")
+    segment_video(settings, args)
+    return 0
+
+
+def segment_video(settings: Settings, args: argparse.Namespace) -> None:
+    """Segment every sentence, then draw them together."""
     make_output_folder(args.output)
     with open_video(args.video) as video:
         tracker = load_tracker(settings, recorded=True)
@@ -61,7 +79,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(
         f"masks: {args.output / 'masks'}\nvideo: {args.output / 'overlay.mp4'}\npicture: {args.output / 'overview.png'}"
     )
-    return 0
 
 
 def results_of(output: Path, number: int, text: str) -> ExpressionResults:
