@@ -3,6 +3,11 @@
 Writes masks, an overlay video and a picture of it; several --text give several colours.
 """
 
+if __name__ == "__main__":  # before PyTorch, which takes seconds to import
+    from util.interrupts import leave_on_signals
+
+    leave_on_signals()
+
 import argparse
 import re
 import sys
@@ -17,8 +22,9 @@ from datasets.expressions import normalise_caption
 from datasets.video_source import FrameFolder, open_video
 from models.tracker import Tracker, load_tracker
 from opts import get_args_parser, parse_flags, settings_from
+from util.claim import claimed
 from util.errors import exit_on_input_error
-from util.files import atomic_write, make_output_folder
+from util.files import atomic_write
 from util.inference_run import TOGETHER
 from util.mask_io import read_label_map
 from util.results import ExpressionResults, writing_all
@@ -42,8 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Segment every sentence, then draw them together."""
     args = parse_flags(demo_parser(), arguments)
     settings = settings_from(args)
-    make_output_folder(args.output)
-    with open_video(args.video) as video:
+    with claimed(args.output), open_video(args.video) as video:
         tracker = load_tracker(settings, recorded=True)
         captions = [normalise_caption(text, settings.data.caption_case) for text in args.text]
         for caption in captions:
