@@ -1,6 +1,8 @@
 """What a process that loads data needs at its start."""
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,11 +24,19 @@ def one_thread(worker: int = 0) -> None:
 def loading_process(worker: int) -> None:
     """The start of a process that loads training data: Ctrl-C and SIGTERM, sent to all, are for the loop to handle.
 
-    It wants its data until it has saved its state. A loader process ends with the one that started it.
+    It wants its data until it has saved its state, and then ends its loaders itself.
     """
     one_thread()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        threading.Thread(target=_end_when_parent_says, daemon=True).start()
+
+
+def _end_when_parent_says() -> None:
+    while signal.sigwaitinfo([signal.SIGTERM]).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 @contextmanager

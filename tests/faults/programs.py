@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
-from multiprocessing import get_context
+from multiprocessing import get_context, set_start_method
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -34,10 +35,8 @@ class Running:
 
     def send(self, number: int) -> None:
         """A signal to the whole group, if there is still one."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self.group, number)
-        except ProcessLookupError:
-            pass
 
     def killed_after(self, seconds: float) -> bool:
         """SIGKILL at that moment; whether it came before the program's end."""
@@ -85,22 +84,19 @@ def start(program: str, flags: Sequence[object], said: Path, processes: int = 1,
         process.start()
         started.append(process)
         group = group or process.pid
-        try:  # by both, parent and child: whoever is first
+        with suppress(OSError):  # by both, parent and child: whoever is first
             os.setpgid(process.pid, group)
-        except OSError:
-            pass
     return Running(started, said)
 
 
 def _run(program, flags, environment, said, group, before) -> None:
-    try:
+    with suppress(OSError):
         os.setpgid(0, group)
-    except OSError:
-        pass
     os.environ.update(environment)
     out = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(out, 1)
     os.dup2(out, 2)
+    set_start_method(None, force=True)  # the system's own, not this server's
     import torch
 
     from util.errors import exit_on_input_error
@@ -127,10 +123,8 @@ class _Typed(subprocess.Popen):
         return self.poll() is None
 
     def join(self, seconds: float) -> None:
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
 
 
 def typed(command: Sequence[object], said: Path) -> Running:
