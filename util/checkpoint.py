@@ -352,6 +352,10 @@ def save_checkpoint(path: str | os.PathLike, payload: dict[str, Any]) -> None:
                 with temporary.open("wb") as file:  # of a path, torch.save would write the name into the file
                     torch.save(_unshared(payload), file)
         except (SafetensorError, RuntimeError) as error:  # how the two writers report a full disk
+            if "DataLoader" in str(error):  # what PyTorch raises anywhere where a loader process is killed
+                raise
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
             reason = str(error).splitlines()[0]
             raise InputError(f"cannot write {os.fspath(path)}: is the disk full? ({reason})") from error
 

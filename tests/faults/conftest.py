@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+import time
 
 import pytest
 import test_ytvos
@@ -10,6 +11,8 @@ import test_ytvos
 from tests.faults.programs import files_in, start
 
 TRIES = int(os.environ.get("TF2_FAULT_TRIES", "3"))  # of each random fault; `make faults` asks for more
+
+thorough = pytest.mark.skipif(TRIES <= 3, reason="takes long: `make faults` runs it")
 
 
 def moments(tries: int, seed: int, whole: float) -> list[float]:
@@ -45,8 +48,6 @@ def undisturbed(tmp_path, output):
     """undisturbed(program, flags, processes=1) -> (its files, its seconds); the output folder is removed again."""
 
     def run(program, flags, processes=1):
-        import time
-
         running = start(program, flags, tmp_path / "said", processes)
         running.finished()
         seconds, files = time.monotonic() - running.started, files_in(output)

@@ -5,6 +5,7 @@ Importing PyTorch takes longer than all that a tiny run does; what a user types 
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -33,15 +34,30 @@ class Running:
     def said(self) -> str:
         return self.file.read_text(errors="replace") if self.file.exists() else ""
 
+    @property
+    def errors(self) -> list[str]:
+        """The lines that say what is wrong; a progress bar of a process that was killed may stand before them."""
+        return re.findall(r"error: .*", self.said)
+
     def send(self, number: int) -> None:
         """A signal to the whole group, if there is still one."""
         with suppress(ProcessLookupError):
             os.killpg(self.group, number)
 
+    def everyone(self) -> list[int]:
+        """All processes, those in other groups too, which torchrun makes."""
+        found = [self.group]
+        for process in found:
+            found += children(process)
+        return found
+
     def killed_after(self, seconds: float) -> bool:
         """SIGKILL at that moment; whether it came before the program's end."""
         time.sleep(max(self.started + seconds - time.monotonic(), 0))
         alive = any(process.is_alive() for process in self.processes)
+        for process in self.everyone():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
         self.send(signal.SIGKILL)
         self.codes()
         return alive
@@ -106,6 +122,14 @@ def _run(program, flags, environment, said, group, before) -> None:
     if before:
         before()
     exit_on_input_error(import_module(program).main)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that `pid` has started, by their ids; none where it has ended."""
+    with suppress(OSError):
+        tasks = Path(f"/proc/{pid}/task").glob("*/children")
+        return [int(child) for task in tasks for child in task.read_text().split()]
+    return []
 
 
 def free_port() -> int:

@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.counts import record
-from tests.faults.programs import differing, files_in, start, steps_of
+from tests.faults.programs import children, differing, files_in, start, steps_of
 
 A_MINUTE = 60
-
-
-def children(pid):
-    """The processes that `pid` has started, by their ids."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
 
 
 def ended_clearly(running, words, victims=()):
@@ -25,9 +19,7 @@ def ended_clearly(running, words, victims=()):
     codes = [code for place, code in enumerate(running.codes()) if place not in victims]
     assert time.monotonic() - began < A_MINUTE
     assert set(codes) == {2} and "Traceback" not in running.said, running.said
-    lines = [line for line in running.said.splitlines() if line.startswith("error: ")]
-    assert len(lines) == len(codes) and words in lines[0], running.said
-    return lines[0]
+    assert len(running.errors) == len(codes) and words in running.errors[0], running.said
 
 
 def test_a_data_worker_dies(training, undisturbed, output, tmp_path):

@@ -1,12 +1,13 @@
 """SIGKILL at random moments, then the same command again: the files are those of a run that was never killed."""
 
 import shutil
+import time
 
 import pytest
 
-from tests.faults.conftest import TRIES, moments
+from tests.faults.conftest import TRIES, moments, thorough
 from tests.faults.counts import record
-from tests.faults.programs import differing, files_in, start
+from tests.faults.programs import differing, files_in, start, typed
 
 
 def killed_and_restarted(program, flags, whole, moment, output, said, processes):
@@ -37,4 +38,28 @@ def test_killed(program, what, processes, part, request, undisturbed, output, tm
         wrong.count([]),
         "the run goes on from its last checkpoint" if program == "main" else "only unfinished expressions are computed",
     )
+    assert not any(wrong), wrong
+
+
+@thorough
+@pytest.mark.parametrize("program", ["main", "inference_ytvos"])
+def test_killed_as_typed(program, request, output, tmp_path):
+    """Python's start and the imports included: torchrun's training, and inference that starts processes itself."""
+    if program == "main":
+        command = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "main.py")
+        flags = (*command, *request.getfixturevalue("training"))
+    else:
+        flags = ("inference_ytvos.py", *request.getfixturevalue("segmenting"), "--ngpu", "2")
+    said, began = tmp_path / "said", time.monotonic()
+    typed(flags, said).finished()
+    whole, seconds = files_in(output), time.monotonic() - began
+    shutil.rmtree(output)
+    wrong = []
+    for moment in moments(4, 5, seconds):
+        typed(flags, said).killed_after(moment)
+        typed(flags, said).finished()
+        wrong.append(differing(files_in(output), whole))
+        shutil.rmtree(output)
+    what = "training through torchrun" if program == "main" else "inference with --ngpu 2"
+    record(f"SIGKILL of {what}, its start included; the same command again", 4, wrong.count([]), "it goes on")
     assert not any(wrong), wrong

@@ -18,7 +18,7 @@ def test_the_second_stops(program, request, undisturbed, output, tmp_path):
     os.killpg(first.group, signal.SIGSTOP)  # it is at work for as long as this takes
     second = start(program, flags, tmp_path / "second")
     assert second.codes() == [2]
-    (line,) = second.said.splitlines()[-1:]
+    (line,) = second.errors
     assert line.startswith(f"error: {output}: another program (process {first.group}) writes there"), second.said
     os.killpg(first.group, signal.SIGCONT)
     first.finished()
