@@ -15,6 +15,11 @@ TRIES = int(os.environ.get("TF2_FAULT_TRIES", "3"))  # of each random fault; `ma
 thorough = pytest.mark.skipif(TRIES <= 3, reason="takes long: `make faults` runs it")
 
 
+def slow(*values):
+    """Parameters that only `make faults` tries."""
+    return pytest.param(*values, marks=thorough)
+
+
 def moments(tries: int, seed: int, whole: float) -> list[float]:
     """One random moment in each of `tries` equal parts of a run of `whole` seconds."""
     draw = random.Random(seed)

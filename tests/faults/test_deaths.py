@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.conftest import slow, thorough
 from tests.faults.counts import record
 from tests.faults.programs import children, differing, files_in, start, steps_of
 
@@ -34,7 +35,7 @@ def test_a_data_worker_dies(training, undisturbed, output, tmp_path):
     record("a data worker is killed", 1, 1, "error: a process that loads data was killed, perhaps for want of memory …")
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, slow(1)])
 def test_a_rank_of_training_dies(victim, training, undisturbed, output, tmp_path):
     whole, _ = undisturbed("main", training, 2)
     running = start("main", training, tmp_path / "said", 2)
@@ -46,7 +47,7 @@ def test_a_rank_of_training_dies(victim, training, undisturbed, output, tmp_path
     record("one of two training processes is killed", 1, 1, "error: process 0 stops because another one has ended …")
 
 
-@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("victim", [0, slow(1)])
 def test_a_rank_of_inference_dies(victim, segmenting, undisturbed, output, tmp_path):
     whole, _ = undisturbed("inference_ytvos", segmenting)
     running = start("inference_ytvos", segmenting, tmp_path / "said", 2)
@@ -58,6 +59,7 @@ def test_a_rank_of_inference_dies(victim, segmenting, undisturbed, output, tmp_p
     record("one of two inference processes is killed", 1, 1, "error: process 0 stops because another one has ended …")
 
 
+@thorough
 def test_the_starting_process_alone_is_killed(segmenting, undisturbed, output, tmp_path):
     """Those that --ngpu started do not go on beside the next run."""
     whole, _ = undisturbed("inference_ytvos", segmenting)

@@ -10,6 +10,7 @@ from test_inference_davis import davis  # noqa: F401  (a fixture)
 
 from datasets.ytvos import YouTubeVOSDataset
 from models.propagation import Propagator
+from tests.faults.conftest import slow
 from tests.faults.counts import record
 from tests.faults.programs import differing, files_in, start
 
@@ -51,7 +52,7 @@ def full_and_freed(program, flags, room, disk, output, said):
     return files_in(output)
 
 
-@pytest.mark.parametrize("room", [4 * KIB, 12 * KIB, 700 * KIB, 3500 * KIB])
+@pytest.mark.parametrize("room", [slow(4 * KIB), 12 * KIB, slow(700 * KIB), 3500 * KIB])
 def test_a_full_disk_in_training(room, training, undisturbed, disk, output, tmp_path):
     """Full at the log, at the board, at the first checkpoint, at a later one."""
     whole, _ = undisturbed("main", training)
@@ -59,7 +60,7 @@ def test_a_full_disk_in_training(room, training, undisturbed, disk, output, tmp_
     record("disk full in training", 1, 1, "error: cannot write …: No space left on device; free some space there …")
 
 
-@pytest.mark.parametrize("room", [4 * KIB, 12 * KIB, 28 * KIB, 68 * KIB])
+@pytest.mark.parametrize("room", [slow(4 * KIB), 12 * KIB, slow(28 * KIB), 68 * KIB])
 def test_a_full_disk_in_inference(room, segmenting, undisturbed, disk, output, tmp_path):
     """Full at a first mask, at later ones, at the zip."""
     whole, _ = undisturbed("inference_ytvos", segmenting)
@@ -108,7 +109,7 @@ def harmed_at(harm, owner, name, file, place):
     setattr(owner, name, harming)
 
 
-@pytest.mark.parametrize("harm", [vanish, cut])
+@pytest.mark.parametrize("harm", [vanish, slow(cut)])
 def test_a_frame_is_harmed_while_training(harm, training, undisturbed, output, tmp_path):
     training = (*training, "--num_workers", "1")
     whole, _ = undisturbed("main", training)

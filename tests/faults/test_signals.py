@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datasets.ytvos import YouTubeVOSDataset
+from tests.faults.conftest import slow
 from tests.faults.counts import record
 from tests.faults.programs import differing, files_in, start, steps_of, typed
 from util.checkpoint import read_checkpoint
@@ -23,8 +24,9 @@ def stopped_quietly(running, code):
     assert SEEN in running.said and "Traceback" not in running.said, running.said
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("number", CODES)
+@pytest.mark.parametrize(
+    ("number", "processes"), [(signal.SIGINT, 2), (signal.SIGTERM, 1), slow(signal.SIGINT, 1), slow(signal.SIGTERM, 2)]
+)
 def test_training_saves_the_step_it_is_in(number, processes, training, undisturbed, output, tmp_path):
     flags = (*training, "--checkpoint_steps", "0", "--num_workers", "1")
     whole, _ = undisturbed("main", flags, processes)
@@ -39,7 +41,7 @@ def test_training_saves_the_step_it_is_in(number, processes, training, undisturb
     record(f"{name} in training", 1, 1, f"{SEEN} (exit code {CODES[number]}, the step is saved)")
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [1, slow(2)])
 @pytest.mark.parametrize("number", CODES)
 def test_inference_keeps_what_is_finished(number, processes, segmenting, undisturbed, output, tmp_path):
     whole, _ = undisturbed("inference_ytvos", segmenting)
