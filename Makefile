@@ -19,7 +19,7 @@ CHECKPOINT ?= $(if $(TRAINED),$(MODEL))
 # Recipes read these from the environment, so that quotes in a sentence do no harm.
 export VIDEO TEXT CHECKPOINT
 
-.PHONY: help demo demo-trained demo-untrained demo-own test lint clean
+.PHONY: help demo demo-trained demo-untrained demo-own test faults lint clean
 
 help: ## list the targets
 	@echo "make demo    segment a clip that it makes into demo_output/, with $(MODEL), or"
@@ -27,6 +27,7 @@ help: ## list the targets
 	@echo "make demo VIDEO=clip.mp4 TEXT=\"the dog on the left\" [CHECKPOINT=checkpoint.pth]"
 	@echo "             segment your own clip into OUTPUT (output/demo); FLAGS=\"...\" goes to demo.py"
 	@echo "make test    run the tests; TESTS=tests/test_files.py some of them; WORKERS=N processes"
+	@echo "make faults  kill, fill and break what runs many times; writes docs/reliability.md"
 	@echo "make lint    check style and format"
 	@echo "make clean   remove what make made, but not $(VENV) and not your results"
 	@echo "PYTHON=...   the Python that $(VENV) is made of (3.10 or newer)"
@@ -66,6 +67,15 @@ demo-own: $(INSTALLED)
 # One thread a process: several that each use all cores get in each other's way.
 test: $(INSTALLED_DEV)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(WORKERS) --maxprocesses=4 $(TESTS)
+
+faults: export TF2_FAULT_TRIES = 30
+faults: export TF2_FAULT_COUNTS = $(CURDIR)/.fault_counts.jsonl
+faults: export OMP_NUM_THREADS = 1
+faults: $(INSTALLED_DEV)
+	@rm -f $(TF2_FAULT_COUNTS)
+	$(RUN) -m pytest -q tests/faults
+	$(RUN) -m tools.fault_table --counts $(TF2_FAULT_COUNTS)
+	@rm -f $(TF2_FAULT_COUNTS)
 
 lint: $(INSTALLED_DEV)
 	$(RUN) -m ruff check .

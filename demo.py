@@ -4,6 +4,11 @@ Writes masks, an overlay video and a picture of it; several --text give several 
 a page in the browser instead.
 """
 
+if __name__ == "__main__":  # before PyTorch, which takes seconds to import
+    from util.interrupts import leave_on_signals
+
+    leave_on_signals()
+
 import argparse
 import re
 import sys
@@ -18,8 +23,8 @@ from datasets.key_frames import KeyChoice, KeyFrameFiles
 from datasets.video_source import FrameFolder, open_video
 from models.tracker import Tracker, load_tracker
 from opts import get_args_parser, parse_flags, settings_from
+from util.claim import claimed
 from util.errors import InputError, exit_on_input_error
-from util.files import make_output_folder
 from util.inference_run import TOGETHER
 from util.results import ExpressionResults, writing_all
 from util.score_plot import write_score_plot
@@ -59,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def segment_video(settings: Settings, args: argparse.Namespace) -> None:
     """Segment every sentence, then draw them together."""
-    make_output_folder(args.output)
-    with open_video(args.video) as video:
+    with claimed(args.output), open_video(args.video) as video:
         tracker = load_tracker(settings, recorded=True)
         captions = [normalise_caption(text, settings.data.caption_case) for text in args.text]
         for caption in captions:

@@ -1,5 +1,6 @@
 """The training loop: steps, checkpoints, logs. Every draw is seeded by its step, so a resumed run is the same run."""
 
+import signal
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -15,14 +16,16 @@ from torch.utils.data import DataLoader
 from datasets.batches import BatchPlan
 from datasets.clip_dataset import ClipDataset
 from datasets.sample import ClipBatch, collate
-from datasets.workers import one_thread
+from datasets.workers import loading_process, lost_workers_explained
 from models.criterion import Criterion
 from models.tf2 import TF2
 from util.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from util.distributed import mean_over_workers, rank, world_size
 from util.errors import InputError
+from util.interrupts import Held, held_signals, leave, leaving_on_signals
 from util.journal import Journal, Progress
 from util.optimiser import build_optimiser, build_schedule
+from util.restart import CHECKPOINT
 from util.run_record import flat
 from util.settings import Settings
 
@@ -89,10 +92,14 @@ class Trainer:
             batch_sampler=replace(self.plan, start=self.step),
             num_workers=self.settings.data.num_workers,
             collate_fn=collate,
-            worker_init_fn=one_thread,
+            worker_init_fn=loading_process,
         )
-        batches, progress = iter(loader), Progress(self.plan, last - self.step, run.log_every if first else 0)
-        with Journal(self.output, first, self.step, self.epoch) as journal:
+        progress = Progress(self.plan, last - self.step, run.log_every if first else 0)
+        journal = Journal(self.output, first, self.step, self.epoch - self._epoch_due)
+        with lost_workers_explained(), journal, held_signals() as held:
+            if self._epoch_due:
+                self._end_epoch(journal, after_epoch)
+            batches = iter(loader) if self.step < last else iter(())
             for step in range(self.step, last):
                 with progress.waiting():
                     step_batches = [next(batches) for _ in range(self.plan.accumulate)]
@@ -100,22 +107,37 @@ class Trainer:
                 self.step = step + 1
                 journal.step(step, losses, self.optimiser.param_groups[0]["lr"])
                 progress.report(step, losses)
-                if self.step % self.plan.steps_per_epoch == 0:
+                stop = self._told_to_stop(held)
+                if self._epoch_due and not stop:
                     self._end_epoch(journal, after_epoch)
-                elif self.step == last or (run.checkpoint_steps and self.step % run.checkpoint_steps == 0):
-                    self.save("checkpoint.pth")
+                elif stop or self.step == last or (run.checkpoint_steps and self.step % run.checkpoint_steps == 0):
+                    self.save(CHECKPOINT)
+                if stop:
+                    leave(held.number or signal.SIGTERM)
 
     @property
     def epoch(self) -> int:
         """The epoch that the next step belongs to, from 0."""
         return self.step // self.plan.steps_per_epoch
 
+    @property
+    def _epoch_due(self) -> bool:
+        """Whether an epoch's steps are done, but not yet its end: scores, log and checkpoint."""
+        return bool(self.sums) and self.step % self.plan.steps_per_epoch == 0
+
     def _end_epoch(self, journal: Journal, after_epoch: AfterEpoch | None) -> None:
-        finished = self.epoch - 1
-        scores = after_epoch(self.evaluated_network) if after_epoch else {}
+        finished, scores = self.epoch - 1, {}
+        if after_epoch:
+            self.save(CHECKPOINT)  # it may take hours, and who stops it shall not lose the epoch
+            with leaving_on_signals():
+                scores = after_epoch(self.evaluated_network)
         journal.epoch(finished, self._epoch_record(finished) | scores)
         self.sums = {}
-        self.save("checkpoint.pth", f"checkpoint{finished:04d}.pth")
+        self.save(f"checkpoint{finished:04d}.pth", CHECKPOINT)  # the second says that the first is there
+
+    def _told_to_stop(self, held: Held) -> bool:
+        """Whether any process got a signal: all stop behind the same step."""
+        return bool(mean_over_workers(torch.tensor(float(held.number), device=self.device)) > 0)
 
     def _step(self, step_of_run: int, batches: list[ClipBatch]) -> dict[str, float]:
         """One optimiser step; losses averaged over batches and workers."""
@@ -184,7 +206,7 @@ class Trainer:
         save_checkpoint(path, {"clips": asdict(batch.clips), "captions": batch.captions, "names": batch.names})
         raise InputError(
             f"the {what} of {', '.join(batch.names)} is not finite: the batch is in {path}, "
-            "checkpoint.pth is the last good one; lower --lr, or look at those samples"
+            f"{CHECKPOINT} is the last good one; lower --lr, or look at those samples"
         )
 
     # ---- checkpoints

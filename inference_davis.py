@@ -3,7 +3,13 @@
 python inference_davis.py --with_box_refine --binary --resume CHECKPOINT --davis_path DIR --output_dir DIR
 """
 
+if __name__ == "__main__":  # before PyTorch, which takes seconds to import
+    from util.interrupts import leave_on_signals
+
+    leave_on_signals()
+
 import json
+import os
 import shutil
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +23,7 @@ from datasets.expressions import Expression, VideoEntry
 from models.postprocessors import merge_objects
 from models.tracker import Tracker
 from opts import get_args_parser, parse_settings
+from util.claim import claimed
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_folder, atomic_write
 from util.inference_run import InferenceRun, Job
@@ -34,8 +41,14 @@ def main() -> int:
     """The whole run; 2 where a video could not be done (the others are)."""
     settings = with_davis_defaults(parse_settings(parser=get_args_parser(__doc__, training=False)))
     run = InferenceRun.prepare(settings, settings.data.davis_path)
+    with claimed(settings.run.output_dir):
+        return segment_all(run)
+
+
+def segment_all(run: InferenceRun) -> int:
+    """Every annotation of a video that is not finished yet. Returns the exit code."""
     jobs = [job for video in run.collection.videos for job in annotation_jobs(video)]
-    if not settings.inference.overwrite:
+    if not run.settings.inference.overwrite:
         jobs = [job for job in jobs if not finished(run, job)]
     code = run.carry_out(jobs, segment_annotation)
     if code == 0:
@@ -144,6 +157,8 @@ def keep_probabilities(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm)
     with ExitStack() as stack:
         places = [stack.enter_context(atomic_write(volume_of(run, job.video, e))) for e in job.expressions]
         volumes = [np.lib.format.open_memmap(place, mode="w+", dtype=np.float32, shape=shape) for place in places]
+        for place in places:
+            reserve(place)
         for number, frame in run.track(tracker, job):
             volumes[number][frame.index] = frame.probability.cpu().numpy()
             if records:
@@ -154,6 +169,13 @@ def keep_probabilities(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm)
         for expression, record in zip(job.expressions, records, strict=False):
             with atomic_write(record_of(run, job.video, expression)) as temporary:
                 temporary.write_text(json.dumps(record.as_dict()))
+
+
+def reserve(file: Path) -> None:
+    """Take a file's room on the disk: without it, a full disk kills the process that writes to the mapped file."""
+    if hasattr(os, "posix_fallocate"):
+        with file.open("rb+") as opened:
+            os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,11 @@
 python inference_ytvos.py --with_box_refine --binary --resume CHECKPOINT --ytvos_path DIR --output_dir DIR
 """
 
+if __name__ == "__main__":  # before PyTorch, which takes seconds to import
+    from util.interrupts import leave_on_signals
+
+    leave_on_signals()
+
 import json
 from pathlib import Path
 
@@ -11,6 +16,7 @@ from tqdm import tqdm
 from datasets.expressions import Expression, VideoEntry
 from models.tracker import Tracker
 from opts import get_args_parser, parse_settings
+from util.claim import claimed
 from util.errors import exit_on_input_error
 from util.files import atomic_write
 from util.inference_run import InferenceRun, Job
@@ -22,11 +28,17 @@ def main() -> int:
     """The whole run; 2 where an expression could not be done (the others are)."""
     settings = parse_settings(parser=get_args_parser(__doc__, training=False))
     run = InferenceRun.prepare(settings, settings.data.ytvos_path)
+    with claimed(settings.run.output_dir):
+        return segment_all(run)
+
+
+def segment_all(run: InferenceRun) -> int:
+    """Every expression that is not finished yet; where all are, key frames and zip. Returns the exit code."""
     videos = run.collection.videos
     unfinished = [Job(video, tuple(e for e in video.expressions if wanted(run, video, e))) for video in videos]
     code = run.carry_out([part for job in unfinished for part in job.parts()], segment_together)
     if code == 0:
-        if settings.model.tracking:
+        if run.settings.model.tracking:
             write_key_frames(run)
         print(pack(run))
     return code or 0

@@ -3,6 +3,11 @@
 Several processes: `torchrun --nproc_per_node N main.py …`. Flags may come from a file: `main.py @recipe.txt`.
 """
 
+if __name__ == "__main__":  # before PyTorch, which takes seconds to import
+    from util.interrupts import leave_on_signals
+
+    leave_on_signals()
+
 import os
 import random
 import sys
@@ -15,11 +20,12 @@ from engine import Trainer
 from models import build_model
 from opts import get_args_parser, parse_settings
 from util.checkpoint import load_weights
+from util.claim import claimed
 from util.distributed import joined_processes, pick_device, rank
 from util.errors import exit_on_input_error
-from util.files import make_output_folder
 from util.memory import keep_freed_memory, return_freed_memory
 from util.referring_evaluation import evaluation_in_training, run_evaluation
+from util.restart import going_on
 from util.run_record import write_run_record
 from util.settings import Settings
 
@@ -32,8 +38,18 @@ def main() -> int:
 
 
 def train(settings: Settings) -> int:
-    """Train as the settings say; with `--resume` from there, with `--pretrained_weights` from those weights."""
-    make_output_folder(settings.run.output_dir)
+    """Train as the settings say; with `--resume` from there, with `--pretrained_weights` from those weights.
+
+    What the same command has done before it was stopped is not done again.
+    """
+    with claimed(settings.run.output_dir):
+        trainer = trainer_of(going_on(settings))
+        trainer.fit(evaluation_in_training(settings))
+    return 0
+
+
+def trainer_of(settings: Settings) -> Trainer:
+    """The run, where it begins or goes on; `run.json` says what it is."""
     seed_everything(settings.run.seed)
     device = pick_device(settings.run.device, int(os.environ.get("LOCAL_RANK", "0")))
     small = settings.model.gradient_checkpointing or device.type != "cpu"
@@ -46,8 +62,7 @@ def train(settings: Settings) -> int:
     trainer = Trainer(settings, (model, criterion), dataset, device)
     if rank() == 0:
         write_run_record(settings.run.output_dir, settings, trainer.plan.clips_per_step)
-    trainer.fit(evaluation_in_training(settings))
-    return 0
+    return trainer
 
 
 def seed_everything(seed: int) -> None:

@@ -3,6 +3,7 @@
 import os
 import pickletools
 import re
+import sys
 import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Iterator, Mapping
@@ -335,7 +336,7 @@ def _class_head_hint(network: State, state: State, fits: _Fit) -> list[str]:
 
 
 def save_checkpoint(path: str | os.PathLike, payload: dict[str, Any]) -> None:
-    """Write `payload` to `path`: whole or not at all, and on the disk when this returns.
+    """Write `payload` to `path`: whole or not at all, on the disk when this returns, equal content as equal bytes.
 
     A `.pth` holds all of it. A `.safetensors` holds the tensors of payload["model"], each tied one once under its first
     name, and payload["metadata"] (dict[str, str]) where there is one; `read_checkpoint` gives both back.
@@ -348,10 +349,30 @@ def save_checkpoint(path: str | os.PathLike, payload: dict[str, Any]) -> None:
             if Path(path).suffix == ".safetensors":
                 _write_safetensors(temporary, payload["model"], payload.get("metadata", {}))
             else:
-                torch.save(payload, temporary)
+                with temporary.open("wb") as file:  # of a path, torch.save would write the name into the file
+                    torch.save(_unshared(payload), file)
         except (SafetensorError, RuntimeError) as error:  # how the two writers report a full disk
+            if "DataLoader" in str(error):  # what PyTorch raises anywhere where a loader process is killed
+                raise
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
             reason = str(error).splitlines()[0]
             raise InputError(f"cannot write {os.fspath(path)}: is the disk full? ({reason})") from error
+
+
+def _unshared(value: Any) -> Any:
+    """The same content, of containers met once each and of interned strings: equal content gives equal bytes.
+
+    Pickle writes an object that it has met before as a reference; which ones a program shares depends on where they
+    came from, such as a checkpoint that it went on from.
+    """
+    if type(value) is str:
+        return sys.intern(value)
+    if type(value) is dict:
+        return {_unshared(key): _unshared(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_unshared, value))
+    return value
 
 
 def _write_safetensors(path: Path, state: State, metadata: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """One process or several: the same code runs in both."""
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -10,6 +11,9 @@ import torch.distributed as dist
 from torch import Tensor
 
 from util.errors import InputError
+
+# How the back ends say that they cannot reach another process.
+BROKEN = re.compile(r"gloo|nccl|connection (was )?(closed|reset|refused)|recv.*failed|broken pipe", re.IGNORECASE)
 
 
 def rank() -> int:
@@ -33,9 +37,24 @@ def joined_processes(device: str) -> Iterator[None]:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(minutes=30))
     try:
-        yield
+        with ended_peers_explained():
+            yield
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def ended_peers_explained() -> Iterator[None]:
+    """Raises InputError where the block waits for a process that has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not BROKEN.search(str(error)):
+            raise
+        raise InputError(
+            f"process {rank()} stops because another one has ended: that one's own words, or the system's log of "
+            "killed processes, say why; finished work is kept, the same command goes on from there"
+        ) from error
 
 
 def mean_over_workers(value: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable
 
+from util.interrupts import SAID, leaving_on_signals
+
 
 class InputError(Exception):
     """Something given to the program is wrong. The message says what, in which file, and what to do."""
@@ -13,13 +15,14 @@ class OutputError(InputError):
 
 
 def exit_on_input_error(program: Callable[[], int | None]) -> None:
-    """Run `program` and leave the process with its exit code: 0 done, 2 input to mend, 130 interrupted."""
+    """Run `program` and leave the process with its exit code: 0 done, 2 input to mend, 130 or 143 interrupted."""
     try:
-        code = program() or 0
+        with leaving_on_signals():
+            code = program() or 0
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt:
-        print("interrupted: finished work is kept; the same command goes on from there", file=sys.stderr)
+        print(SAID.decode(), end="", file=sys.stderr)
         code = 130
     sys.exit(code)

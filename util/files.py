@@ -5,6 +5,7 @@ A run that is cut off leaves nothing half-written under a final name, so whateve
 
 import errno
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -30,6 +31,7 @@ _CURES = {
 }
 # A failing write() names no file: these alone are then surely about the disk that is written to.
 _WRITE_FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_TEMPORARY = re.compile(r"\..*\.\d+-[0-9a-f]{8}(\.[^.]*)?", re.DOTALL)  # what _final_and_temporary makes
 
 
 @contextmanager
@@ -110,6 +112,23 @@ def make_output_folder(path: str | os.PathLike) -> Path:
     except OSError as error:
         raise cannot_write(path, error) from error
     return folder
+
+
+def sweep(folder: Path, own: str) -> None:
+    """Delete what killed programs left under temporary names in `folder` and below.
+
+    own: the name of a file that marks a folder as one program's; others than `folder` that hold it are passed by.
+    """
+    for place, folders, files in os.walk(folder):
+        if Path(place) != folder and own in files:
+            folders.clear()
+            continue
+        for name in filter(_TEMPORARY.fullmatch, files):
+            with suppress(OSError):
+                Path(place, name).unlink()
+        for name in filter(_TEMPORARY.fullmatch, list(folders)):
+            shutil.rmtree(Path(place, name), ignore_errors=True)
+            folders.remove(name)
 
 
 def cannot_write(path: str | os.PathLike, error: OSError) -> OutputError:

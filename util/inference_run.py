@@ -15,7 +15,6 @@ from models.propagation import TrackedFrame
 from models.text_encoder import CaptionTokenizer
 from models.tracker import Tracker, load_tracker
 from util.errors import InputError, OutputError
-from util.files import make_output_folder
 from util.launch import run_sharded
 from util.model_folder import is_model_folder
 from util.settings import Settings
@@ -58,7 +57,7 @@ class InferenceRun:
 
     @classmethod
     def prepare(cls, settings: Settings, root: Path) -> "InferenceRun":
-        """Everything that can be known to fail fails here. Raises InputError."""
+        """Everything that can be known to fail fails here, or in `claimed` of util/claim.py. Raises InputError."""
         resume = settings.run.resume
         if not (Path(resume).is_file() or is_model_folder(resume)):
             raise InputError(f"{resume or 'no checkpoint'}: give --resume the file or folder of a trained network")
@@ -69,7 +68,6 @@ class InferenceRun:
             KeyFrameFiles(inference.key_frames, inference.key_masks),
         )
         run._check_expressions()
-        make_output_folder(settings.run.output_dir)
         return run
 
     @property

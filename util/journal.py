@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from torch.utils.tensorboard import SummaryWriter
 
 from datasets.batches import BatchPlan
-from util.files import atomic_write
+from util.files import atomic_write, cannot_write
 
 
 class Journal:
@@ -23,34 +23,46 @@ class Journal:
 
     def __enter__(self) -> "Journal":
         if self.active:
-            self._steps = _open_from(self.folder / "steps.jsonl", "step", self.next_step)
-            self._epochs = _open_from(self.folder / "log.txt", "epoch", self.next_epoch)
-            self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.next_step)
+            with self._explained():
+                self._steps = _open_from(self.folder / "steps.jsonl", "step", self.next_step)
+                self._epochs = _open_from(self.folder / "log.txt", "epoch", self.next_epoch)
+                self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.next_step)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.active:
-            self._steps.close()
-            self._epochs.close()
-            self._board.close()
+            for file in (self._steps, self._epochs, self._board):
+                with self._explained():
+                    file.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raises InputError where the disk refuses a line."""
+        try:
+            yield
+        except OSError as error:
+            raise cannot_write(self.folder, error) from error
 
     def step(self, step: int, losses: Mapping[str, float], lr: float) -> None:
         """One step's losses."""
         if not self.active:
             return
-        print(json.dumps({"step": step, "lr": lr, **losses}), file=self._steps, flush=True)
-        for name, value in losses.items():
-            self._board.add_scalar(f"train/{name}", value, step)
-        self._board.add_scalar("train/lr", lr, step)
+        with self._explained():
+            print(json.dumps({"step": step, "lr": lr, **losses}), file=self._steps, flush=True)
+            for name, value in losses.items():
+                self._board.add_scalar(f"train/{name}", value, step)
+            self._board.add_scalar("train/lr", lr, step)
 
     def epoch(self, epoch: int, record: Mapping[str, Any]) -> None:
         """One epoch's means and scores."""
         if not self.active:
             return
-        print(json.dumps(record), file=self._epochs, flush=True)
-        for name, value in record.items():
-            if name.startswith("test_") and isinstance(value, int | float):
-                self._board.add_scalar(f"test/{name.removeprefix('test_')}", value, epoch)
+        scores = {name: value for name, value in record.items() if name.startswith("test_")}
+        with self._explained():
+            print(json.dumps(record), file=self._epochs, flush=True)
+            for name, value in scores.items():
+                if isinstance(value, int | float):
+                    self._board.add_scalar(f"test/{name.removeprefix('test_')}", value, epoch)
 
 
 def _open_from(path: Path, counter: str, first: int) -> TextIO:

@@ -15,9 +15,10 @@ from datasets import a2d, build_dataset, jhmdb, refexp
 from models.tf2 import TF2
 from models.tracker import load_tracker
 from opts import get_args_parser, parse_settings
+from util.claim import claimed
 from util.distributed import joined_processes, rank, world_size
 from util.errors import InputError
-from util.files import atomic_write, first_few, make_output_folder
+from util.files import atomic_write, first_few
 from util.referring_metrics import GroundTruth, ImageId, ReferringScores, read_ground_truth, referring_scores
 from util.referring_predictions import SingleFrameSet, predict
 from util.settings import Settings
@@ -51,16 +52,16 @@ def run_evaluation(settings: Settings) -> int:
     _report_inert(settings)
     dataset = build_dataset(settings, "val")
     truth = read_ground_truth(ground_truth_file(settings))
-    output = make_output_folder(settings.run.output_dir)
-    tracker = load_tracker(settings, int(os.environ.get("LOCAL_RANK", "0")))
-    networks = tracker.segmenter.network, tracker.key_segmenter.network
-    scores = evaluate(networks[0], dataset, truth, settings, key_network=networks[1])
-    if scores is not None:
-        path = output / f"scores_{settings.data.dataset_file}.json"
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(scores.as_dict(), indent=1))
-        print(table(scores))
-        print(f"{path}: of {scores.images} images, {scores.without_prediction} without a prediction")
+    with claimed(settings.run.output_dir) as output:
+        tracker = load_tracker(settings, int(os.environ.get("LOCAL_RANK", "0")))
+        networks = tracker.segmenter.network, tracker.key_segmenter.network
+        scores = evaluate(networks[0], dataset, truth, settings, key_network=networks[1])
+        if scores is not None:
+            path = output / f"scores_{settings.data.dataset_file}.json"
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps(scores.as_dict(), indent=1))
+            print(table(scores))
+            print(f"{path}: of {scores.images} images, {scores.without_prediction} without a prediction")
     return 0
 
 

@@ -31,8 +31,11 @@ ARCHITECTURE = {field.name for field in fields(ModelSettings)} - {
 
 
 def flat(settings: Settings) -> dict[str, Any]:
-    """All settings by name, plain values only: what a checkpoint keeps as `args`."""
-    values = {name: value for group in asdict(settings).values() for name, value in group.items()}
+    """All settings by name, plain values only: what a checkpoint keeps as `args`.
+
+    Without where it goes on from, so that a run is the same however often it was stopped.
+    """
+    values = {name: value for group in asdict(settings).values() for name, value in group.items() if name != "resume"}
     return {name: str(value) if isinstance(value, Path) else value for name, value in values.items()}
 
 
