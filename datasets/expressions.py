@@ -124,7 +124,7 @@ def _frames(where: str, frames: object) -> tuple[str, ...]:
         raise InputError(f'{where}: no frames; "frames" must be a list of frame names without suffix')
     bad = [frame for frame in frames if not is_safe_name(frame)]
     if bad:
-        raise InputError(f"{where}: frame {bad[0]!r} cannot be a file's name; frames are names such as '00005'")
+        raise InputError(f"{where}: frame {bad[0]!r} cannot be a file's name; rename it: '00005'")
     if len(set(frames)) != len(frames):
         raise InputError(f"{where}: a frame is listed twice; list each once")
     return tuple(sorted(frames))

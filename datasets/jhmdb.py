@@ -163,5 +163,7 @@ def _within(where: str, path: str) -> PurePosixPath:
     """The path below the data set's own folder, whose name the list fixes and users choose."""
     parts = PurePosixPath(path).parts[1:]
     if not parts or not all(is_safe_name(part) for part in parts):
-        raise InputError(f"{where}: {path!r} is not a path such as ./jhmdb_sentences/Rename_Images/...")
+        raise InputError(
+            f"{where}: {path!r} is not a path such as ./jhmdb_sentences/Rename_Images/...; get the list again"
+        )
     return PurePosixPath(*parts)

@@ -27,7 +27,9 @@ class KeyChoice:
             return None
         mask = read_label_map(self.masks[index]) > 0
         if mask.shape != tuple(size):
-            raise InputError(f"{self.masks[index]}: {mask.shape[::-1]} pixels, the frame has {tuple(size)[::-1]}")
+            raise InputError(
+                f"{self.masks[index]}: {mask.shape[::-1]} pixels, the frame has {tuple(size)[::-1]}; make it so"
+            )
         return mask
 
 
@@ -78,7 +80,7 @@ def _read(path: Path) -> dict:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error}): video → expression id → frame name") from error
+        raise InputError(f"{path}: not readable as JSON ({error}); give video → expression id → frame name") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: must be an object: video → expression id → frame name or index")
     return content

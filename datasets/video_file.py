@@ -27,7 +27,7 @@ def open_stream(path: str | Path) -> Iterator[av.VideoStream]:
         InputError: it holds no pictures, or its frames have more than MOST_PIXELS.
     """
     with av.open(f"file:{path}", options=OPTIONS) as container:  # "file:": a colon in a name is no protocol
-        if not container.streams.video:
+        if not container.streams.video or container.streams.video[0].codec_context is None:  # None: of no known kind
             raise InputError(f"{path}: no video in this file; give a video file or a folder of images")
         stream = container.streams.video[0]
         refuse_huge(path, stream.width, stream.height)

@@ -252,7 +252,8 @@ def load_weights(
     if fits.faults:
         hints = _backbone_hint(network, state, fits, checkpoint) + _class_head_hint(network, state, fits)
         raise InputError(
-            f"{source}: not the weights of this network: {'; '.join(fits.described(network, state) + hints)}"
+            f"{source}: not the weights of this network: {'; '.join(fits.described(network, state) + hints)}; "
+            "give its own checkpoint, or the flags that this one was trained with"
         )
     _refuse_untied(network, state, source)
     _refuse_meaningless(network, state, source)

@@ -34,20 +34,26 @@ def checked_rle(segmentation: object, size: tuple[int, int], where: str) -> Rle:
         InputError: malformed, of another size, or of an image larger than pycocotools can count.
     """
     if size[0] * size[1] > MOST_PIXELS:
-        raise InputError(f"{where}: an image of {list(size)} [H, W] is too large, {MOST_PIXELS} pixels at most")
+        raise InputError(
+            f"{where}: an image of {list(size)} [H, W] is too large, {MOST_PIXELS} pixels at most; make it smaller"
+        )
     if isinstance(segmentation, list):
         return _from_polygons(segmentation, size, where)
     if not isinstance(segmentation, dict) or not isinstance(segmentation.get("size"), list | tuple):
         raise InputError(f'{where}: "segmentation" must be an RLE with "size" and "counts"')
     if tuple(segmentation["size"]) != size:
-        raise InputError(f"{where}: the mask has size {list(segmentation['size'])}, the image {list(size)} [H, W]")
+        raise InputError(
+            f"{where}: the mask has size {list(segmentation['size'])}, the image {list(size)} [H, W]; give it that size"
+        )
     counts = segmentation.get("counts")
     try:
         runs = _runs_of_list(counts) if isinstance(counts, list) else _runs_of_text(counts)
     except ValueError as error:
-        raise InputError(f"{where}: malformed RLE: {error}") from error
+        raise InputError(f"{where}: malformed RLE: {error}; write it again") from error
     if runs.sum() != size[0] * size[1]:
-        raise InputError(f"{where}: malformed RLE: its runs cover {runs.sum()} of {size[0] * size[1]} pixels")
+        raise InputError(
+            f"{where}: malformed RLE: its runs cover {runs.sum()} of {size[0] * size[1]} pixels; write it again"
+        )
     if isinstance(counts, list):
         return rle_ops.frPyObjects({"size": list(size), "counts": counts}, *size)
     return {"size": list(size), "counts": counts.encode() if isinstance(counts, str) else counts}
@@ -90,11 +96,14 @@ def _from_polygons(polygons: list, size: tuple[int, int], where: str) -> Rle:
         if not numbers or len(polygon) < 6 or len(polygon) % 2:
             raise InputError(f"{where}: a polygon must be a list x, y, x, y, … of at least three points")
         if not all(abs(x) <= 2 * max(size) for x in polygon):
-            raise InputError(f"{where}: a polygon far outside the image")
+            raise InputError(f"{where}: a polygon far outside the image; get the file again")
         if _length(polygon) > LONGEST_OUTLINE * sum(size):
-            raise InputError(f"{where}: a polygon longer than {LONGEST_OUTLINE} times the image's height and width")
+            raise InputError(
+                f"{where}: a polygon longer than {LONGEST_OUTLINE} times the image's height and width; "
+                "get the file again"
+            )
     if not polygons:
-        raise InputError(f"{where}: no polygon in its segmentation")
+        raise InputError(f"{where}: no polygon in its segmentation; get the file again")
     return rle_ops.merge(rle_ops.frPyObjects(polygons, *size))
 
 

@@ -71,6 +71,8 @@ def read_label_map(path: str | os.PathLike) -> np.ndarray:
         InputError: the file is missing, broken, too large, no PNG, or of another mode.
     """
     with open_image(path, ("PNG",)) as image:
+        image.verify()  # the check sums, which decoding passes over: a changed bit would be another id
+    with open_image(path, ("PNG",)) as image:
         mode = image.tile[0][3] if image.tile else image.mode  # as the pixels lie in the file
         if image.mode not in ("P", "L") or mode in SPREAD_GREY:
             raise InputError(

@@ -64,7 +64,8 @@ def load_plain_pickle(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); download it again") from error
     except _BROKEN_PICKLE as error:
-        raise InputError(f"{path}: refused: {error or 'cut off'}; download it from its authors") from error
+        reason = "damaged, or more than plain data" if isinstance(error, KeyError) else error or "cut off"
+        raise InputError(f"{path}: refused: {reason}; download it from its authors") from error
 
 
 def convert(data_root: str | Path, output: str | Path) -> dict[tuple[str, str], int]:
