@@ -252,12 +252,22 @@ class Trainer:
                 f"{path} is of a run of {state['steps_per_epoch']} steps an epoch, this one has "
                 f"{self.plan.steps_per_epoch}: use the same data, processes and batch, or --pretrained_weights"
             )
+        try:
+            self._restore(state)
+        except Exception as error:  # PyTorch raises whatever a malformed state leads to
+            raise InputError(
+                f"{path}: what it holds of the optimiser and of the run is damaged ({error!r}); "
+                "give an earlier one, or this as --pretrained_weights to start from its weights"
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Everything but the network's weights."""
         self.optimiser.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["lr_scheduler"])
         self.scaler.load_state_dict(state["scaler"])
         if self.average is not None and "ema" in state:
             self.average.load_state_dict(state["ema"])
-        self.sums, self.bad_samples, self.step = dict(state["sums"]), state["bad_samples"], state["step"]
+        self.sums, self.bad_samples, self.step = dict(state["sums"]), int(state["bad_samples"]), int(state["step"])
 
     def _epoch_record(self, epoch: int) -> dict[str, Any]:
         steps = self.plan.steps_per_epoch

@@ -50,7 +50,7 @@ def results_of(run: InferenceRun, video: VideoEntry, expression: Expression) -> 
     return ExpressionResults(
         text=expression.text,
         masks=run.results / place,
-        record=run.results.with_name(f"{split}_scores") / place.with_suffix(".json"),
+        record=run.results.with_name(f"{split}_scores") / video.name / f"{expression.id}.json",  # an id may hold dots
         images=run.results.with_name(f"{split}_images") / place if visualize else None,
         marks=visualize,
     )

@@ -1,6 +1,7 @@
 """A2D-Sentences (spec §5): clips of a video file around one annotated frame, for training and test."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,15 +14,20 @@ import h5py
 import numpy as np
 
 from util.errors import InputError
+from util.mask_io import MOST_PIXELS, object_mask
+from util.names import is_safe_name
 
 from .clip_dataset import ClipDataset, Transform
 from .clip_sampling import sample_clip
-from .expressions import is_safe_name, normalise_caption
+from .expressions import normalise_caption
 from .pseudo_clip import random_affine
 from .reference_frame import black_out
 from .sample import RawClip
+from .video_file import open_stream
 
 GROUND_TRUTH = "a2d_sentences_test_annotations_in_coco_format.json"
+# What h5py raises depends on where in a file it breaks.
+BROKEN_H5 = (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, OverflowError)
 CACHED_VIDEOS = 4096  # more than A2D has; 2 kB each, in every worker
 
 
@@ -164,7 +170,7 @@ def read_mask(path: Path, instance: int) -> np.ndarray:
             mask = masks[()]
         else:
             raise InputError(f"{path}: {len(instances)} instances, but masks {masks.shape}; download it again")
-    return np.ascontiguousarray(mask.T != 0)  # they are stored transposed, [W, H]
+        return np.ascontiguousarray(object_mask(mask).T)  # they are stored transposed, [W, H]
 
 
 @lru_cache(maxsize=CACHED_VIDEOS)
@@ -183,10 +189,21 @@ def _annotation(path: Path) -> Iterator[tuple[list[int], h5py.Dataset]]:
     """An annotation file's instance ids and masks; what is wrong with it becomes an InputError."""
     try:
         with h5py.File(path, "r") as file:
-            yield [int(instance) for instance in np.ravel(file["instance"][()])], file["reMask"]
-    except (OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+            instances, masks = (array_in(file, name) for name in ("instance", "reMask"))
+            yield [int(instance) for instance in np.ravel(instances[()])], masks
+    except BROKEN_H5 as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else error
         raise InputError(f"{path}: not an annotation that can be read ({reason}); download it again") from error
+
+
+def array_in(file: h5py.File, name: str) -> h5py.Dataset:
+    """An array of numbers that lies in this very file. Raises ValueError: HDF5 can lead into others, at any size."""
+    array = file[name] if isinstance(file.get(name, getlink=True), h5py.HardLink) else None
+    if not isinstance(array, h5py.Dataset) or array.external or array.is_virtual or array.dtype.kind not in "buif":
+        raise ValueError(f"no numbers {name} in the file itself")
+    if max(array.size or 0, math.prod(array.chunks or ())) > MOST_PIXELS:
+        raise ValueError(f"{name} of {array.shape}, at most {MOST_PIXELS} values are read")
+    return array
 
 
 @dataclass(frozen=True)
@@ -240,6 +257,8 @@ def read_frames(path: Path, positions: Sequence[int]) -> list[np.ndarray]:
                 number = np.searchsorted(index.times, time) + 1
                 raise InputError(f"{path}: frame {number} cannot be decoded; fetch it again")
             reached, images[time] = time, frame.to_ndarray(format="rgb24")
+    if len({image.shape for image in images.values()}) > 1:
+        raise InputError(f"{path}: its frames are of several sizes; fetch it again")
     return [images[time] for time in wanted]
 
 
@@ -247,10 +266,7 @@ def read_frames(path: Path, positions: Sequence[int]) -> list[np.ndarray]:
 def _video(path: Path) -> Iterator[av.VideoStream]:
     """The open video's first stream of pictures; what is wrong with the file becomes an InputError."""
     try:
-        with av.open(f"file:{path}") as container:  # "file:" keeps a colon in a name from being read as a protocol
-            if not container.streams.video:
-                raise InputError(f"{path}: no video in this file; fetch it again")
-            stream = container.streams.video[0]
+        with open_stream(path) as stream:
             stream.codec_context.thread_count = 1  # the loader's processes keep the cores busy
             yield stream
     except FileNotFoundError as error:

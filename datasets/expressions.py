@@ -6,9 +6,10 @@ Names in it become paths of frames and of results, so each is checked before any
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from util.errors import InputError
+from util.names import as_number, is_safe_name, is_unicode
 
 LARGEST_OBJECT_ID = 254  # masks are 8-bit and 255 is DAVIS' void
 
@@ -82,13 +83,6 @@ def normalise_caption(text: str, case: str = "lower") -> str:
     raise ValueError(f"case is 'lower' or 'released', not {case!r}")
 
 
-def is_safe_name(name: object) -> bool:
-    """Whether `name` is one plain path component on every system: no separator, drive, `..` or control character."""
-    if not isinstance(name, str) or name in ("", "..") or not name.isprintable():
-        return False
-    return PureWindowsPath(name).name == name  # a path's last part: differs where separators, a drive or "." are in it
-
-
 def read_videos(path: Path) -> Mapping[str, object]:
     """The `videos` object of a meta_expressions.json or meta.json, its content still unchecked; else InputError."""
     try:
@@ -130,7 +124,7 @@ def _frames(where: str, frames: object) -> tuple[str, ...]:
         raise InputError(f'{where}: no frames; "frames" must be a list of frame names without suffix')
     bad = [frame for frame in frames if not is_safe_name(frame)]
     if bad:
-        raise InputError(f"{where}: frame {bad[0]!r} cannot be a file's name; frames are names such as '00005'")
+        raise InputError(f"{where}: frame {bad[0]!r} cannot be a file's name; rename it: '00005'")
     if len(set(frames)) != len(frames):
         raise InputError(f"{where}: a frame is listed twice; list each once")
     return tuple(sorted(frames))
@@ -144,6 +138,8 @@ def _expression(where: str, video: str, key: str, content: object) -> Expression
     text = content.get("exp") if isinstance(content, dict) else None
     if not isinstance(text, str) or not text.strip():
         raise InputError(f'{where}: "exp" must be a sentence that is not empty, it is {text!r}')
+    if not is_unicode(text):
+        raise InputError(f'{where}: "exp" holds half a character: {text!r}; write the sentence anew')
     return Expression(video, key, text, _object_id(where, content.get("obj_id")), _told(where, content.get("told")))
 
 
@@ -161,7 +157,7 @@ def _object_id(where: str, value: object) -> str | None:
     if value is None:
         return None
     # Some copies hold numbers; a bool is an int to Python, but no object.
-    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= LARGEST_OBJECT_ID):
+    number = as_number(str(value)) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+    if number is None or not 1 <= number <= LARGEST_OBJECT_ID:
         raise InputError(f'{where}: "obj_id" must be a number from 1 to {LARGEST_OBJECT_ID}, it is {value!r}')
-    return str(int(text))
+    return str(number)

@@ -9,6 +9,7 @@ import numpy as np
 
 from util.errors import InputError
 from util.mask_io import read_label_map
+from util.names import as_number
 
 from .expressions import VideoEntry
 
@@ -26,7 +27,9 @@ class KeyChoice:
             return None
         mask = read_label_map(self.masks[index]) > 0
         if mask.shape != tuple(size):
-            raise InputError(f"{self.masks[index]}: {mask.shape[::-1]} pixels, the frame has {tuple(size)[::-1]}")
+            raise InputError(
+                f"{self.masks[index]}: {mask.shape[::-1]} pixels, the frame has {tuple(size)[::-1]}; make it so"
+            )
         return mask
 
 
@@ -54,7 +57,7 @@ class KeyFrameFiles:
             raise InputError(f"{where}: no key frame given; add it or leave --key_frames out") from None
         if frame in video.frames:
             return video.frames.index(frame)
-        index = int(frame) if isinstance(frame, str) and frame.isdecimal() else frame
+        index = as_number(frame) if isinstance(frame, str) else frame
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index < len(video.frames):
             last = len(video.frames) - 1
             raise InputError(
@@ -75,9 +78,9 @@ class KeyFrameFiles:
 
 def _read(path: Path) -> dict:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error}): video → expression id → frame name") from error
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error}); give video → expression id → frame name") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: must be an object: video → expression id → frame name or index")
     return content

@@ -12,9 +12,10 @@ from pycocotools import mask as coco_mask
 from util.coco_rle import checked_rle
 from util.errors import InputError
 from util.mask_io import read_image
+from util.names import is_safe_name
 
 from .clip_dataset import ClipDataset, Transform
-from .expressions import is_safe_name, normalise_caption
+from .expressions import normalise_caption
 from .packed_strings import PackedStrings
 from .pseudo_clip import pseudo_clip, random_view
 from .reference_frame import black_out, training_neighbour
@@ -22,6 +23,7 @@ from .sample import RawClip
 
 NAMES = ("refcoco", "refcoco+", "refcocog")
 LARGEST_CATEGORY = 90  # COCO numbers its 80 categories 1…90
+LARGEST_ID = (1 << 63) - 1
 
 
 class RefExpDataset(ClipDataset):
@@ -79,10 +81,10 @@ class RefExpDataset(ClipDataset):
         """Read sample `index`: T' = T. Raises InputError naming the broken file."""
         entry = self.index[index]
         file = self.images / entry.file_name
-        image, mask = read_image(file), entry.mask()
-        if image.shape[:2] != mask.shape:
-            raise InputError(f"{file}: {image.shape[:2]} pixels, but {self.name} says {mask.shape}; fetch it again")
-        frames, masks, reference = self._clip(image, mask, rng)
+        image = read_image(file)
+        if image.shape[:2] != entry.size:
+            raise InputError(f"{file}: {image.shape[:2]} pixels, but {self.name} says {entry.size}; fetch it again")
+        frames, masks, reference = self._clip(image, entry.mask(), rng)
         return RawClip(
             frames=frames,
             reference=reference,
@@ -204,7 +206,7 @@ def _read_json(path: Path) -> tuple[list[dict], dict[int, dict]]:
     except OSError as error:
         how = "check --coco_path, or make it with tools/data/convert_refexp_to_coco.py"
         raise InputError(f"{path}: cannot be read ({error.strerror}); {how}") from error
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise InputError(f"{path}: not COCO's JSON ({error}); convert the data again") from error
     images, annotations = (content.get(key) if isinstance(content, dict) else None for key in ("images", "annotations"))
     if not isinstance(images, list) or not isinstance(annotations, list) or not images:
@@ -231,8 +233,8 @@ def _checked_image(image: dict) -> tuple[str, tuple[int, int], str, int]:
         raise ValueError(f"{name!r} cannot be a file's name")
     if not isinstance(caption, str) or not caption.strip():
         raise ValueError(f"the caption must be a sentence that is not empty, it is {caption!r}")
-    if any(type(number) is not int for number in numbers) or min(numbers[:2]) < 1:
-        raise ValueError(f"height, width and id must be whole numbers, they are {numbers}")
+    if any(type(number) is not int or abs(number) > LARGEST_ID for number in numbers) or min(numbers[:2]) < 1:
+        raise ValueError(f"height, width and id must be whole numbers of 63 bits, they are {numbers}")
     height, width, image_id = numbers
     return name, (height, width), caption, image_id
 

@@ -17,7 +17,9 @@ from PIL import Image
 
 from util.errors import InputError
 from util.files import cannot_write
-from util.mask_io import read_image
+from util.mask_io import open_image, read_image
+
+from .video_file import open_stream
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 DEFAULT_FPS = 25.0  # what is assumed where nothing says how fast the frames follow each other
@@ -49,12 +51,9 @@ class FrameFolder(Sequence[np.ndarray]):
         Raises:
             InputError: it cannot be read.
         """
-        try:
-            # The header says it: no need to decode a frame that nobody may want.
-            with Image.open(self.files[0]) as image:
-                return image.height, image.width
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-            return read_image(self.files[0]).shape[:2]  # says in one place, and in one way, what is wrong
+        # The header says it: no need to decode a frame that nobody may want.
+        with open_image(self.files[0]) as image:
+            return image.height, image.width
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Frame `index` as uint8 RGB [H, W, 3].
@@ -140,12 +139,11 @@ def _decode(path: Path, folder: Path) -> FrameFolder:
     """Write every frame of a video file into `folder` as a PNG."""
     files: list[Path] = []
     try:
-        # "file:" keeps a colon in the name from being read as a protocol.
-        with av.open(f"file:{path}") as container:
-            stream = _video_stream(path, container)
+        with open_stream(path) as stream:
+            stream.thread_type = "SLICE"  # threads across frames drop the error of a damaged last packet
             fps = float(stream.average_rate or stream.guessed_rate or DEFAULT_FPS)
             # `container.decode` would end quietly at damage, and results would be short without a word.
-            for frame in (frame for packet in container.demux(stream) for frame in packet.decode()):
+            for frame in (frame for packet in stream.container.demux(stream) for frame in packet.decode()):
                 files.append(folder / f"{len(files):05d}.png")
                 _write_frame(frame, files[-1])
     except av.FFmpegError as error:
@@ -156,16 +154,6 @@ def _decode(path: Path, folder: Path) -> FrameFolder:
     if not files:
         raise InputError(f"{path}: a video without frames; give another file")
     return FrameFolder(files, fps)
-
-
-def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    """The first video stream."""
-    # FFmpeg plays plain text as a terminal session ("tty"): nobody means that.
-    if not container.streams.video or container.format.name == "tty":
-        raise InputError(f"{path}: no video in this file; give a video file or a folder of images")
-    stream = container.streams.video[0]
-    stream.thread_type = "SLICE"  # threads across frames drop the error of a damaged last packet
-    return stream
 
 
 def _write_frame(frame: av.VideoFrame, file: Path) -> None:

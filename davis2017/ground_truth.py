@@ -7,6 +7,7 @@ from pathlib import Path
 
 from davis2017.tasks import Task
 from util.errors import InputError
+from util.names import is_safe_name
 
 RESOLUTION = "480p"
 
@@ -42,11 +43,16 @@ def png_names(folder: Path) -> tuple[str, ...]:
 def _read_set(root: Path, set_name: str) -> list[str]:
     path = root / "ImageSets" / "2017" / f"{set_name}.txt"
     try:
-        sequences = path.read_text().split()
+        sequences = path.read_text(encoding="utf-8").split()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not a list of sequences ({error}); get the data set's own file") from error
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({error.strerror}); --davis_path is the folder DAVIS itself, with ImageSets in it"
         ) from error
     if not sequences:
         raise InputError(f"{path}: names no sequence")
+    for name in sequences:
+        if not is_safe_name(name):
+            raise InputError(f"{path}: {name!r} is not a sequence's name; get the data set's own file")
     return list(dict.fromkeys(sequences))

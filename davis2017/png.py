@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from util.errors import InputError
-from util.mask_io import read_label_map
+from util.mask_io import MOST_PIXELS, read_label_map
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CHUNK = struct.Struct(">I4s")  # length of the content, kind; four bytes of check sum follow the content
@@ -60,8 +60,14 @@ def _plain_ids(data: bytes) -> np.ndarray | None:
     width, height, bits, colour, interlaced = _header(data)
     if not data.startswith(_SIGNATURE) or (colour, bits, interlaced) != (_PALETTE, 8, 0):
         return None
+    if width * height > MOST_PIXELS:
+        return None
     size = height * (width + 1)  # every row begins with the number of its filter
-    rows = np.frombuffer(zlib.decompress(_compressed(data), bufsize=size), dtype=np.uint8).reshape(height, width + 1)
+    unpacking = zlib.decompressobj()
+    pixels = unpacking.decompress(_compressed(data), size)
+    if unpacking.decompress(unpacking.unconsumed_tail, 1) or not unpacking.eof:
+        return None  # more than the header says, or cut off
+    rows = np.frombuffer(pixels, dtype=np.uint8).reshape(height, width + 1)
     return None if rows[:, 0].any() else rows[:, 1:].copy()
 
 

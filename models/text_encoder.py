@@ -9,10 +9,12 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, RobertaConfig, 
 from transformers.utils import logging as transformers_logging
 
 from util.errors import InputError
+from util.names import is_unicode
 from util.structures import Text, Tokens
 
 from .position_encoding import sine_position_1d
 
+LONGEST_CAPTION = 10_000  # characters; RoBERTa takes 512 tokens, and tokenising megabytes takes seconds
 TOKENIZERS = ("tokenizer.json", "vocab.json merges.txt")  # the files of a saved one, new and old
 
 transformers_logging.disable_progress_bar()  # loading takes a moment, and the bars would break ours
@@ -72,8 +74,8 @@ class CaptionTokenizer:
     def tokenizer(self) -> PreTrainedTokenizerBase:
         _refuse_incomplete_folder(self.source, "tokenizer", TOKENIZERS)
         try:
-            return AutoTokenizer.from_pretrained(self.source)
-        except (OSError, ValueError) as error:
+            return AutoTokenizer.from_pretrained(self.source, trust_remote_code=False)
+        except Exception as error:  # the tokenizers raise bare ones for a malformed file
             raise InputError(_not_found(self.source, "tokenizer")) from error
 
     @cached_property
@@ -90,6 +92,10 @@ class CaptionTokenizer:
         """Token ids of one sentence, `<s>` and `</s>` included."""
         if not caption.strip():
             raise InputError("the expression is empty: write what to segment")
+        if len(caption) > LONGEST_CAPTION:
+            raise InputError(f"the expression «{caption[:40]}…» has {len(caption)} characters: shorten it")
+        if not is_unicode(caption):
+            raise InputError(f"the expression {caption!r} holds half a character: write it anew")
         ids = self.tokenizer(caption, truncation=False, verbose=False)["input_ids"]
         if len(ids) > self.limit:
             raise InputError(
@@ -103,7 +109,7 @@ def _read_config(source: str) -> RobertaConfig:
     _refuse_incomplete_folder(source, "config.json", ("config.json",))
     try:
         return RobertaConfig.from_pretrained(source)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # it takes what JSON holds, and fails where that is used
         raise InputError(_not_found(source, "config.json")) from error
 
 

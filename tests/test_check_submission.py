@@ -103,8 +103,8 @@ DAMAGES = {
     "absolute": (and_also("/Annotations/beach/0/00000.png"), "1 unsafe names: /Annotations"),
     "backslash": (and_also("Annotations\\beach\\0\\00000.png"), "1 unsafe names: Annotations\\beach"),
     "drive": (and_also("C:/evil.png"), "1 unsafe names: C:/evil.png"),
-    "NUL": (with_nul, r"1 unsafe names: 'Annotations/beach/0/00000.png\x00.exe'"),
-    "terminal's orders": (and_also("\x1b[2J.png"), r"1 unsafe names: '\x1b[2J.png'"),
+    "NUL": (with_nul, r"1 unsafe names: Annotations/beach/0/00000.png\x00.exe"),
+    "terminal's orders": (and_also("\x1b[2J.png"), r"1 unsafe names: \x1b[2J.png"),
     "twice": (and_also(FIRST), "1 names that are in it twice: " + FIRST),
     "link": (
         lambda whole: [*without_first(whole), (special(FIRST, stat.S_IFLNK | 0o777), b"/etc/passwd")],

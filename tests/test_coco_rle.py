@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as rle_ops
 
-from util.coco_rle import LARGEST_SIDE, checked_rle, encoded_masks
+from util.coco_rle import checked_rle, encoded_masks
 from util.errors import InputError
+from util.mask_io import MOST_PIXELS
 
 SQUARE = [3, 2, 8, 2, 8, 6, 3, 6]
 
@@ -61,7 +62,7 @@ def test_polygons_a_little_outside_are_cut_off():
 
 @pytest.mark.parametrize("segmentation", [[SQUARE], {"size": [1, 1 << 40], "counts": [1 << 40]}])
 def test_sizes_and_runs_beyond_32_bits(segmentation):
-    with pytest.raises(InputError, match=f"{LARGEST_SIDE} at most"):
+    with pytest.raises(InputError, match=f"{MOST_PIXELS} pixels at most"):
         checked_rle(segmentation, (1, 1 << 40), "here")
     with pytest.raises(InputError, match="32 bits"):
         checked_rle({"size": [2, 2], "counts": [1 << 70]}, (2, 2), "here")

@@ -32,11 +32,15 @@ NOT_RUN = {
     "source .venv/bin/activate": "belongs to the user's shell",
     "python -m venv .venv": "makes an environment",
     ".venv/bin/pip install": "installs from the network",
+    "pip install": "installs from the network",
     "cd models/ops && python setup.py build install": "installs; tests/test_compiled_operator.py builds the operator",
     "python models/ops/test.py": "tests/test_compiled_operator.py tests the same, and more",
 }
+EXAMPLES_NOT_RUN = {"import onnxruntime": "needs the exported file; tests/test_export.py does the same"}
 ONLY_PARSED = {
     "python -m tools.check_parity": "needs the golden folder; tests/test_parity.py runs it where that is",
+    "python demo.py --web": "serves until it is stopped; tests/test_web.py runs it",
+    "python tools/export.py": "takes a minute; tests/test_export.py runs it",
     "python tools/benchmark.py": "measures for minutes; tests/test_bench_*.py run it tiny",
 }
 
@@ -119,8 +123,10 @@ def test_the_commands_run(pages, run):
 def test_the_python_runs(page, here, monkeypatch):
     parse = opts.parse_settings
     monkeypatch.setattr(opts, "parse_settings", lambda argv: parse([*argv, *NETWORK]))
+    names = {"__name__": "documented"}  # a page's examples go on from one another
     for block in blocks(page, "python"):
-        exec(compile(block, page, "exec"), {"__name__": "documented"})
+        if not block.startswith(tuple(EXAMPLES_NOT_RUN)):
+            exec(compile(block, page, "exec"), names)
 
 
 # ---- what is said beside the blocks
@@ -135,6 +141,11 @@ def test_json_is_json(page):
 @pytest.mark.parametrize("listed", [*NOT_RUN, *ONLY_PARSED])
 def test_what_is_listed_still_occurs(listed):
     assert any(matching(command.text, [listed]) for page in PAGES for command in commands(page))
+
+
+@pytest.mark.parametrize("start", EXAMPLES_NOT_RUN)
+def test_examples_that_are_not_run_still_occur(start):
+    assert any(block.startswith(start) for page in PAGES for block in blocks(page, "python"))
 
 
 def test_targets_of_make_are_there():

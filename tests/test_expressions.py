@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from datasets.expressions import Expression, is_safe_name, normalise_caption, read_meta_expressions
+from datasets.expressions import Expression, normalise_caption, read_meta_expressions
 from util.errors import InputError
+from util.names import is_safe_name
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "ref-youtube-vos" / "meta_expressions"
 

@@ -20,11 +20,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script, Python looks beside the script only
 
-from datasets.expressions import VideoEntry, excluded_list, is_safe_name, read_meta_expressions
+from datasets.expressions import VideoEntry, excluded_list, read_meta_expressions
 from tools.scoring.png import HEADER_BYTES, PngHeader, png_header
 from tools.scoring.result_files import open_zip, read_member
 from util.errors import exit_on_input_error
 from util.files import first_few
+from util.names import is_safe_name, printable
 from util.submission import TOP_FOLDER
 
 UNSAFE, TWICE, LINK = "unsafe names", "names that are in it twice", "links or other special files"
@@ -125,11 +126,6 @@ def is_plain(info: zipfile.ZipInfo) -> bool:
     """Whether it is a file or a folder, and no link or device, as far as the packer said."""
     mode = info.external_attr >> 16
     return stat.S_IFMT(mode) == 0 or stat.S_ISREG(mode) or stat.S_ISDIR(mode)
-
-
-def printable(text: str) -> str:
-    """A name from a zip may hold anything, also what a terminal obeys."""
-    return text if text.isprintable() else ascii(text)
 
 
 def _ids_of(video: VideoEntry) -> list[str]:

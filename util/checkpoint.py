@@ -41,6 +41,9 @@ RESNETS = {6: "resnet50", 23: "resnet101"}
 SWINS = {(96, 6): "swin_t_p4w7", (96, 18): "swin_s_p4w7", (128, 18): "swin_b_p4w7", (192, 18): "swin_l_p4w7"}
 CLASS_HEADS = {1: "--binary", 65: "--dataset_file ytvos", 78: "--dataset_file davis", 91: "--dataset_file refcoco"}
 
+NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.bool)
+NUMBERS += (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
 State = Mapping[str, Tensor]
 
 
@@ -167,7 +170,17 @@ def _with_model(content: object, source: str) -> dict[str, Any]:
     state = content if key is None else rest.pop(key)
     if not state or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         raise InputError(f"{source} holds no network: neither `model` nor tensors by name; give another file")
+    odd = [name for name, value in state.items() if not _is_plain(value)]
+    if odd:
+        raise InputError(f"{source} holds tensors that are not plain numbers ({first_few(odd)}); give another file")
     return {"model": dict(state)} if key is None else {"model": dict(state), **rest}
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether it is a dense tensor whose numbers are all in the file: others claim any size at no cost."""
+    if value.layout != torch.strided or value.device.type != "cpu" or value.dtype not in NUMBERS:
+        return False
+    return value.nbytes <= value.untyped_storage().nbytes()
 
 
 # ---- names
@@ -224,7 +237,8 @@ def load_weights(
     read before.
 
     Raises:
-        InputError: names or shapes differ (listed, with the flags that would fit), or the file cannot be read.
+        InputError: names or shapes differ (listed, with the flags that would fit), a weight is no number, or the file
+            cannot be read.
     """
     if isinstance(path_or_state, Mapping):
         checkpoint = _with_model(dict(path_or_state), source)
@@ -239,9 +253,11 @@ def load_weights(
     if fits.faults:
         hints = _backbone_hint(network, state, fits, checkpoint) + _class_head_hint(network, state, fits)
         raise InputError(
-            f"{source}: not the weights of this network: {'; '.join(fits.described(network, state) + hints)}"
+            f"{source}: not the weights of this network: {'; '.join(fits.described(network, state) + hints)}; "
+            "give its own checkpoint, or the flags that this one was trained with"
         )
     _refuse_untied(network, state, source)
+    _refuse_meaningless(network, state, source)
     own = (*fits.reinitialised, *fits.computed)
     model.load_state_dict({name: network[name] if name in own else state[name] for name in network}, strict=True)
     dropped = tuple(name for name in _without_prefix(checkpoint["model"]) if name not in state)
@@ -290,6 +306,18 @@ def _refuse_untied(network: State, state: State, source: str) -> None:
                 f"{source}: {name} and {first} are one tensor in this network but differ in the file; "
                 "give the flags it was trained with (such as --with_box_refine)"
             )
+
+
+def _refuse_meaningless(network: State, state: State, source: str) -> None:
+    """Weights that load but make every mask wrong: NaN, infinite, or whole numbers where fractions belong."""
+    given = {name: value for name, value in state.items() if name in network}
+    odd = [name for name, value in given.items() if value.is_floating_point() != network[name].is_floating_point()]
+    odd += [name for name, value in given.items() if not torch.isfinite(value).all()]
+    if odd:
+        raise InputError(
+            f"{source}: {len(odd)} tensors hold NaN, infinity or another kind of number ({first_few(odd)}): "
+            "the file is damaged or its training diverged; give an earlier one"
+        )
 
 
 # ---- hints

@@ -10,9 +10,10 @@ import numpy as np
 from pycocotools import mask as rle_ops
 
 from util.errors import InputError
+from util.mask_io import MOST_PIXELS
 
 Rle = dict[str, Any]  # {"size": [H, W], "counts": bytes}, checked
-LARGEST_SIDE = 65_535  # of a JPEG; pycocotools counts pixels in 32 bits
+LONGEST_OUTLINE = 100  # times the image's height and width: pycocotools walks along it
 
 
 def encoded_masks(masks: np.ndarray) -> list[dict[str, Any]]:
@@ -32,21 +33,27 @@ def checked_rle(segmentation: object, size: tuple[int, int], where: str) -> Rle:
     Raises:
         InputError: malformed, of another size, or of an image larger than pycocotools can count.
     """
-    if max(size) > LARGEST_SIDE:
-        raise InputError(f"{where}: an image of {list(size)} [H, W] is too large, sides reach {LARGEST_SIDE} at most")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise InputError(
+            f"{where}: an image of {list(size)} [H, W] is too large, {MOST_PIXELS} pixels at most; make it smaller"
+        )
     if isinstance(segmentation, list):
         return _from_polygons(segmentation, size, where)
     if not isinstance(segmentation, dict) or not isinstance(segmentation.get("size"), list | tuple):
         raise InputError(f'{where}: "segmentation" must be an RLE with "size" and "counts"')
     if tuple(segmentation["size"]) != size:
-        raise InputError(f"{where}: the mask has size {list(segmentation['size'])}, the image {list(size)} [H, W]")
+        raise InputError(
+            f"{where}: the mask has size {list(segmentation['size'])}, the image {list(size)} [H, W]; give it that size"
+        )
     counts = segmentation.get("counts")
     try:
         runs = _runs_of_list(counts) if isinstance(counts, list) else _runs_of_text(counts)
     except ValueError as error:
-        raise InputError(f"{where}: malformed RLE: {error}") from error
+        raise InputError(f"{where}: malformed RLE: {error}; write it again") from error
     if runs.sum() != size[0] * size[1]:
-        raise InputError(f"{where}: malformed RLE: its runs cover {runs.sum()} of {size[0] * size[1]} pixels")
+        raise InputError(
+            f"{where}: malformed RLE: its runs cover {runs.sum()} of {size[0] * size[1]} pixels; write it again"
+        )
     if isinstance(counts, list):
         return rle_ops.frPyObjects({"size": list(size), "counts": counts}, *size)
     return {"size": list(size), "counts": counts.encode() if isinstance(counts, str) else counts}
@@ -89,7 +96,18 @@ def _from_polygons(polygons: list, size: tuple[int, int], where: str) -> Rle:
         if not numbers or len(polygon) < 6 or len(polygon) % 2:
             raise InputError(f"{where}: a polygon must be a list x, y, x, y, … of at least three points")
         if not all(abs(x) <= 2 * max(size) for x in polygon):
-            raise InputError(f"{where}: a polygon far outside the image")
+            raise InputError(f"{where}: a polygon far outside the image; get the file again")
+        if _length(polygon) > LONGEST_OUTLINE * sum(size):
+            raise InputError(
+                f"{where}: a polygon longer than {LONGEST_OUTLINE} times the image's height and width; "
+                "get the file again"
+            )
     if not polygons:
-        raise InputError(f"{where}: no polygon in its segmentation")
+        raise InputError(f"{where}: no polygon in its segmentation; get the file again")
     return rle_ops.merge(rle_ops.frPyObjects(polygons, *size))
+
+
+def _length(polygon: list) -> float:
+    """Steps along a polygon x, y, x, y, … and back to its first point, one a pixel."""
+    points = np.array(polygon, dtype=float).reshape(-1, 2)
+    return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())

@@ -4,10 +4,22 @@ import sys
 from collections.abc import Callable
 
 from util.interrupts import SAID, leaving_on_signals
+from util.names import printable
+
+LONGEST_MESSAGE = 4000  # characters: what it quotes of a file may be of any length
 
 
 class InputError(Exception):
-    """Something given to the program is wrong. The message says what, in which file, and what to do."""
+    """Something given to the program is wrong. The message says what, in which file, and what to do.
+
+    As text it is one line of printable characters, whatever it quotes: a terminal obeys some of the others.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        if len(text) > LONGEST_MESSAGE:
+            text = f"{text[: LONGEST_MESSAGE // 2]} … {text[-LONGEST_MESSAGE // 2 :]}"
+        return printable(text)
 
 
 class OutputError(InputError):

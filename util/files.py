@@ -4,6 +4,7 @@ A run that is cut off leaves nothing half-written under a final name, so whateve
 """
 
 import errno
+import json
 import os
 import re
 import secrets
@@ -56,6 +57,14 @@ def atomic_write(path: str | os.PathLike, *, durable: bool = False) -> Iterator[
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def write_json(path: str | os.PathLike, content: object) -> None:
+    """Write `content` as JSON for people too, letters as they are, whole or not at all. Raises InputError."""
+    with atomic_write(path) as temporary:
+        # Half a character, which no UTF-8 can hold, goes back as JSON writes it: \ud800.
+        text = json.dumps(content, ensure_ascii=False, indent=1)
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager

@@ -1,6 +1,9 @@
 """Images and masks from and to disk: RGB frames, 0/255 masks, and palette PNGs whose pixels are object ids."""
 
 import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -8,8 +11,15 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from util.errors import InputError
 from util.files import atomic_write
 
+# Of an image or a video's frame, 8192×8192: a small file may claim any size, and would fill the memory.
+MOST_PIXELS = 1 << 26
+# What cameras and data sets write. Pillow reads many others, one of which (EPS) starts a program.
+IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+# How Pillow calls grey pixels of 2 and 4 bits: it spreads them over 0…255, so that ids become others.
+SPREAD_GREY = ("L;2", "L;4")
 # Pillow reports a broken file in any of these ways, depending on where in the file it breaks.
-_BROKEN = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, Image.DecompressionBombError)
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, TypeError)
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MOST_PIXELS is the stricter limit
 
 
 def davis_palette() -> list[int]:
@@ -55,44 +65,74 @@ def write_label_map(path: str | os.PathLike, labels: np.ndarray, palette: list[i
 
 
 def read_label_map(path: str | os.PathLike) -> np.ndarray:
-    """Read object ids, [H, W] uint8, from an image of mode P (the index, not its colour) or L.
+    """Read object ids, [H, W] uint8, from a PNG: the index into its palette, not the colour, or its 8-bit grey.
 
     Raises:
-        InputError: the file is missing, broken, no image, or of another mode.
+        InputError: the file is missing, broken, too large, no PNG, or of another mode.
     """
-    image = _open_whole(path)
-    if image.mode not in ("P", "L"):
-        raise InputError(
-            f"{os.fspath(path)}: a mask must be an 8-bit palette or grey image whose pixels are object ids, "
-            f"this one is of mode {image.mode}; convert it or get the data set's own file"
-        )
-    return np.array(image)
+    with open_image(path, ("PNG",)) as image:
+        image.verify()  # the check sums, which decoding passes over: a changed bit would be another id
+    with open_image(path, ("PNG",)) as image:
+        mode = image.tile[0][3] if image.tile else image.mode  # as the pixels lie in the file
+        if image.mode not in ("P", "L") or mode in SPREAD_GREY:
+            raise InputError(
+                f"{os.fspath(path)}: a mask must be a palette or an 8-bit grey PNG whose pixels are object ids, "
+                f"this one is of mode {mode}; convert it or get the data set's own file"
+            )
+        return np.array(image)
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Read an image as [H, W, 3] uint8, RGB.
+    """Read an image as [H, W, 3] uint8, RGB; transparency is dropped, 16 bits become 8.
 
     Raises:
-        InputError: the file is missing, broken or no image.
+        InputError: the file is missing, broken, too large or no image.
     """
-    return np.array(_open_whole(path).convert("RGB"))
+    with open_image(path) as image:
+        if image.mode == "P" and not image.getpalette():
+            raise InputError(f"{os.fspath(path)}: the palette with its colours is missing; fetch it again")
+        return np.array(image.convert("RGB"))
 
 
-def _open_whole(path: str | os.PathLike) -> Image.Image:
-    """The image with every pixel decoded: Pillow alone would find a cut file only later, or never."""
+def object_mask(values: np.ndarray) -> np.ndarray:
+    """Where numbers of any kind are not 0, bool of their shape. Raises ValueError for NaN and what is no number."""
+    if values.dtype.kind not in "buif" or not np.isfinite(values).all():
+        raise ValueError(f"masks of {values.dtype} that are not all numbers")
+    return values != 0
+
+
+@contextmanager
+def open_image(path: str | os.PathLike, formats: Sequence[str] = IMAGE_FORMATS) -> Iterator[Image.Image]:
+    """The image by its header; pixels are decoded when asked for, and what is wrong with them is explained then too.
+
+    Raises:
+        InputError: the file is missing, broken, of none of `formats` (Pillow's names), or has over MOST_PIXELS.
+    """
     # Some libraries switch this on for the whole process, and cut files are then filled up with grey.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
     try:
-        with Image.open(path) as image:
-            image.load()
-            return image
+        with Image.open(path, formats=formats) as image:
+            refuse_huge(path, image.width, image.height)
+            yield image
     except FileNotFoundError as error:
         raise InputError(f"{os.fspath(path)}: no such file; check the data set's folder") from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{os.fspath(path)}: not an image; fetch it again") from error
+        kinds = ", ".join(formats)
+        raise InputError(f"{os.fspath(path)}: not an image ({kinds}) that can be read; fetch it again") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{os.fspath(path)}: too large ({error}); fetch it again, or make it smaller") from error
     except _BROKEN as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{os.fspath(path)}: the image cannot be read ({reason}); fetch it again") from error
+
+
+def refuse_huge(path: str | os.PathLike, width: int, height: int) -> None:
+    """Raises InputError where an image has more than MOST_PIXELS."""
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{os.fspath(path)}: {width}×{height} pixels, at most {MOST_PIXELS} are read; "
+            "fetch it again, or make it smaller"
+        )
 
 
 def _two_dimensional(values: np.ndarray) -> np.ndarray:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from util.errors import InputError
 from util.files import first_few
+from util.names import is_safe_name
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "MODEL_CARD.md"
 # What a model may decide of InferenceSettings; the rest is the run's own.
@@ -55,7 +56,7 @@ class ModelConfig:
             if not isinstance(group, dict) or not all(isinstance(value, Plain) for value in group.values()):
                 raise InputError(f'{file}: "model" and "inference" must hold numbers, words, true and false by name')
         name = self.text_encoder
-        if not isinstance(name, str) or name in ("", "..") or Path(name).name != name:
+        if not is_safe_name(name):
             raise InputError(f'{file}: "text_encoder" must be the name of a folder beside it, it is {name!r}')
 
     def write(self, folder: Path) -> None:

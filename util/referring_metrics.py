@@ -7,8 +7,8 @@ their pixels.
 
 import io
 import json
-import math
 import os
+import sys
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import astuple, dataclass
@@ -213,7 +213,8 @@ def _checked_predictions(truth: GroundTruth, predictions: object, source: str) -
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    # Not math.isfinite: JSON holds whole numbers that no float can.
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _as_list(predictions: object, source: str) -> list:

@@ -5,10 +5,9 @@ import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from util.errors import InputError
 from util.files import atomic_write, first_few
+from util.mask_io import open_image
 
 TOP_FOLDER = "Annotations"
 MASK_KIND = "PNG L"
@@ -79,7 +78,7 @@ def _refuse_malformed(root: Path, expected: Expected) -> None:
 def _header(path: Path) -> str:
     """Format, mode and size, such as "PNG L 854x480", by the first bytes alone: decoding 20 000 masks takes long."""
     try:
-        with Image.open(path) as image:
+        with open_image(path) as image:
             return f"{image.format} {image.mode} {image.width}x{image.height}"
-    except (OSError, SyntaxError, ValueError):
+    except InputError:
         return "cannot be read"

@@ -8,7 +8,6 @@ Exit code 0: all is well. 1: something needs mending. 2: bad usage or path.
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from tools.data.doctor import a2d, davis, jhmdb, refcoco, ytvos
 from tools.data.doctor.findings import Report
 from tools.data.doctor.visit import Visit
 from util.errors import InputError, exit_on_input_error
-from util.files import atomic_write
+from util.files import write_json
 
 SETS = {"ytvos": ytvos, "davis": davis, "a2d": a2d, "jhmdb": jhmdb, "refcoco": refcoco}
 
@@ -65,8 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     report = check(args.set, args.path, args.split, args.deep)
     print(report.text())
     if args.json:
-        with atomic_write(args.json) as temporary:
-            temporary.write_text(json.dumps(report.as_dict(), ensure_ascii=False, indent=1), encoding="utf-8")
+        write_json(args.json, report.as_dict())
     return 0 if report.ok else 1
 
 

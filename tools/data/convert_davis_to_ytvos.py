@@ -21,10 +21,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python looks beside the script only
 
-from datasets.expressions import is_safe_name
+from datasets.expressions import LARGEST_OBJECT_ID
 from util.errors import InputError, exit_on_input_error
-from util.files import atomic_write, cannot_write, make_output_folder
+from util.files import cannot_write, make_output_folder, write_json
 from util.mask_io import read_label_map
+from util.names import as_number, is_safe_name
 
 SPLITS = {"train": "train", "val": "valid"}  # DAVIS' name -> Ref-YouTube-VOS' name
 # In the order of the expression ids: annotation 0, 1, 2, 3, with the encoding each annotator used.
@@ -152,16 +153,23 @@ def _read_semantics(file: Path) -> dict[str, dict[str, str]]:
     """video -> object id -> category."""
     try:
         content = json.loads(_read_text(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: not valid JSON ({error}); download it again") from error
     if not isinstance(content, dict):
         raise InputError(f"{file}: must map videos to objects; download it again")
     for video, objects in content.items():
-        if not isinstance(objects, dict) or not all(
-            re.fullmatch("[0-9]+", key) and isinstance(category, str) for key, category in objects.items()
-        ):
-            raise InputError(f"{file}: video {video!r} must map object ids to category names; download it again")
+        if not isinstance(objects, dict) or not all(map(_is_object, objects.items())):
+            raise InputError(
+                f"{file}: video {video!r} must map object ids (1 to {LARGEST_OBJECT_ID}) to category names; "
+                "download it again"
+            )
     return content
+
+
+def _is_object(item: tuple[str, object]) -> bool:
+    key, category = item
+    number = as_number(key)
+    return number is not None and 1 <= number <= LARGEST_OBJECT_ID and isinstance(category, str)
 
 
 def _read_sentences(texts: Path) -> Sentences:
@@ -260,7 +268,7 @@ def _refuse_foreign(output: Path, split: str, names: set[str]) -> None:
     for file in _json_files(output, split):
         try:
             there = set(json.loads(file.read_bytes())["videos"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # not there, or cut off: there is nothing to lose
         if not there <= names:
             raise InputError(
@@ -321,14 +329,12 @@ def _write_split(output: Path, split: str, videos: Sequence[Video], placer: Plac
             folder = _own_folder(output, output / split / kind / video.name)
             for file in files:
                 placer.place(file, folder / file.name)
-    _write_json(meta, {video.name: {"objects": video.objects} for video in videos})
-    _write_json(
-        expressions,
-        {
-            video.name: {"expressions": video.expressions, "frames": [file.stem for file in video.frames]}
-            for video in videos
-        },
-    )
+    listed = {
+        video.name: {"expressions": video.expressions, "frames": [file.stem for file in video.frames]}
+        for video in videos
+    }
+    write_json(meta, {"videos": {video.name: {"objects": video.objects} for video in videos}})
+    write_json(expressions, {"videos": listed})
     count = sum(len(video.expressions) for video in videos)
     print(f"{split}: {len(videos)} videos, {count} expressions -> {output / split}, {expressions}")
 
@@ -343,11 +349,6 @@ def _own_folder(output: Path, folder: Path) -> Path:
                 f"{part}: a link, and files would be written where it leads; remove it, or choose another --output"
             )
     return make_output_folder(folder)
-
-
-def _write_json(file: Path, videos: dict) -> None:
-    with atomic_write(file) as temporary:
-        temporary.write_text(json.dumps({"videos": videos}, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,11 +30,25 @@ _BROKEN_PICKLE = (
     RecursionError,
 )  # fmt: skip
 
+# Opcodes that call or change an object, or fetch one from elsewhere: plain data needs none of them.
+ACTIVE_CODES = {
+    code[0]
+    for code in (
+        pickle.REDUCE, pickle.BUILD, pickle.INST, pickle.OBJ, pickle.NEWOBJ, pickle.NEWOBJ_EX, pickle.PERSID,
+        pickle.BINPERSID, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.NEXT_BUFFER, pickle.READONLY_BUFFER,
+    )
+}  # fmt: skip
+
 Entry = dict[str, Any]
 
 
-class PlainUnpickler(pickle.Unpickler):
-    """Reads lists, tuples, dicts, sets, numbers, strings, bytes, booleans and None; everything else is refused."""
+class PlainUnpickler(pickle._Unpickler):
+    """Reads lists, tuples, dicts, numbers, strings, bytes, booleans and None; everything else is refused.
+
+    In Python, because the one in C sets aside memory for whatever number of objects a file of few bytes claims.
+    """
+
+    dispatch = {code: read for code, read in pickle._Unpickler.dispatch.items() if code not in ACTIVE_CODES}  # noqa: RUF012 (nobody changes it)
 
     def find_class(self, module: str, name: str) -> NoReturn:
         """Refuse: every class or function of a pickle, and so every call, is looked up here."""
@@ -50,7 +64,8 @@ def load_plain_pickle(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); download it again") from error
     except _BROKEN_PICKLE as error:
-        raise InputError(f"{path}: refused: {error or 'cut off'}; download it from its authors") from error
+        reason = "damaged, or more than plain data" if isinstance(error, KeyError) else error or "cut off"
+        raise InputError(f"{path}: refused: {reason}; download it from its authors") from error
 
 
 def convert(data_root: str | Path, output: str | Path) -> dict[tuple[str, str], int]:

@@ -11,7 +11,6 @@ last: where it is, the result is whole.
 """
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -23,9 +22,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python looks beside the script only
 
-from datasets.expressions import excluded_list, is_safe_name, read_meta_expressions, read_videos
+from datasets.expressions import excluded_list, read_meta_expressions, read_videos
 from util.errors import InputError, exit_on_input_error
-from util.files import atomic_folder, atomic_write, first_few
+from util.files import atomic_folder, first_few, write_json
+from util.names import is_safe_name
 
 FRAMES, MASKS = "JPEGImages", "Annotations"
 
@@ -91,8 +91,10 @@ def merge(sets: Sequence[Path], output: Path, split: str, place: Place) -> str:
                 (folder / kind).mkdir(exist_ok=True)
                 for name in part.videos:
                     place((source / name).resolve(), folder / kind / names[part, name])
-        _write_videos(folder / "meta.json", {names[p, name]: p.objects[name] for p in parts for name in p.objects})
-    _write_videos(_list_file(output, split), {names[p, name]: p.videos[name] for p in parts for name in p.videos})
+        objects = {names[p, name]: p.objects[name] for p in parts for name in p.objects}
+        write_json(folder / "meta.json", {"videos": objects})
+    videos = {names[p, name]: p.videos[name] for p in parts for name in p.videos}
+    write_json(_list_file(output, split), {"videos": videos})
     return "\n".join(_summary(parts, names, output))
 
 
@@ -135,11 +137,6 @@ def copy(source: Path, target: Path) -> None:
 
 def _list_file(root: Path, split: str) -> Path:
     return root / "meta_expressions" / split / "meta_expressions.json"
-
-
-def _write_videos(file: Path, videos: dict[str, dict]) -> None:
-    with atomic_write(file) as temporary:
-        temporary.write_text(json.dumps({"videos": videos}, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def _summary(parts: Sequence[Part], names: dict[tuple[Part, str], str], output: Path) -> Iterator[str]:

@@ -24,14 +24,14 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run as a script, Python looks beside the script only
 
-from datasets.expressions import is_safe_name
 from tools.data.pasting.clips import SMALL_SIDE
 from tools.data.pasting.making import Workshop
 from tools.data.pasting.pairing import TWIN, Plan, pair_plans, twin_plans
 from tools.data.pasting.paths import SHORTEST
 from tools.data.pasting.subjects import read_subjects
 from util.errors import InputError, exit_on_input_error
-from util.files import atomic_write, make_output_folder
+from util.files import make_output_folder, write_json
+from util.names import is_safe_name
 from util.processes import process_map
 
 SETTINGS = "pasting.json"
@@ -122,7 +122,7 @@ def _claim(args: argparse.Namespace, target: Path) -> None:
     if foreign is not None:
         raise InputError(f"{foreign}: not made by this tool; choose another --output or --output_split")
     make_output_folder(target)
-    _write_json(file, settings)
+    write_json(file, settings)
 
 
 def _read_settings(file: Path) -> object:
@@ -141,12 +141,7 @@ def _lists(args: argparse.Namespace) -> tuple[Path, Path]:
 def _write_lists(args: argparse.Namespace, made: Mapping[str, dict]) -> None:
     for file, parts in zip(_lists(args), (("objects",), ("expressions", "frames")), strict=True):
         videos = {name: {part: record[part] for part in parts} for name, record in made.items()}
-        _write_json(file, {"videos": videos})
-
-
-def _write_json(file: Path, content: object) -> None:
-    with atomic_write(file) as temporary:
-        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+        write_json(file, {"videos": videos})
 
 
 def _commonest(failures: Counter) -> str:

@@ -76,7 +76,7 @@ def open_results(path: Path) -> ResultFiles:
     if path.is_dir():
         return FolderResults(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such file or folder; --results is what the inference wrote")
+        raise InputError(f"{path}: no such file or folder; give --results what the inference wrote")
     return ZipResults(path)
 
 

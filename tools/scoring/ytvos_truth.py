@@ -39,7 +39,7 @@ def read_truth(root: Path, split: str, expressions_file: Path | None = None) -> 
     """
     annotations = root / split / "Annotations"
     if not annotations.is_dir():
-        raise InputError(f"{annotations}: no such folder; the ground truth is {split}/Annotations/<video>/<frame>.png")
+        raise InputError(f"{annotations}: no such folder; get the ground truth {split}/Annotations/<video>/<frame>.png")
     own_list = root / "meta_expressions" / split / "meta_expressions.json"
     listing = own_list if own_list.is_file() or expressions_file is None else expressions_file
     videos = read_meta_expressions(listing, excluded_list(listing))

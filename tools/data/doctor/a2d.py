@@ -9,12 +9,14 @@ import av
 import h5py
 import numpy as np
 
-from datasets.a2d import GROUND_TRUTH
-from datasets.expressions import is_safe_name
+from datasets.a2d import BROKEN_H5, GROUND_TRUTH, array_in
+from datasets.video_file import open_stream
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import EMPTY_FILE
 from tools.data.doctor.samples import check_ground_truth, read_samples
 from tools.data.doctor.visit import Found, Visit, examine_each, files_in, size_text
+from util.errors import InputError
+from util.names import is_safe_name
 
 SPLITS = ("train", "test")
 VIDEOS = Path("Release", "clips320H")
@@ -110,13 +112,13 @@ def _check_files(visit: Visit, report: Report, wanted: Mapping[str, Instances]) 
 def _examine_video(file: Path, last_frame: int, deep: bool) -> Found:
     """Check that a video opens and reaches `last_frame`; returns its (width, height), None where it does not open."""
     try:
-        with av.open(f"file:{file}") as container:
-            stream = container.streams.video[0]
+        with open_stream(file) as stream:
             # Slices, because threads across frames swallow the error of a damaged last packet.
             stream.thread_type = "SLICE"
-            frames = sum(1 for packet in container.demux(stream) for _ in packet.decode()) if deep else stream.frames
+            packets = stream.container.demux(stream)
+            frames = sum(1 for packet in packets for _ in packet.decode()) if deep else stream.frames
             size = (stream.width, stream.height)
-    except (av.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, OSError, InputError) as error:
         yield BAD_VIDEO, f"{file}: {error}"
         return None
     # Some containers do not say how many frames they hold.
@@ -137,7 +139,7 @@ def _examine_masks(
         elif deep or (look_inside and number == 0):
             try:
                 yield from _examine_h5(file, wanted[frame], size, deep)
-            except (AttributeError, OSError, TypeError, ValueError) as error:
+            except BROKEN_H5 as error:
                 yield BAD_H5, f"{file}: {error}"
 
 
@@ -148,9 +150,10 @@ def _examine_h5(file: Path, instances: set[int], size: tuple[int, int] | None, d
         if missing:
             yield NO_KEY, f"{file}: no {' and no '.join(sorted(missing))}"
             return
-        ids, shape = np.ravel(content["instance"][()]).tolist(), content["reMask"].shape
+        numbers, masks = (array_in(content, name) for name in ("instance", "reMask"))
+        ids, shape = np.ravel(numbers[()]).tolist(), masks.shape
         if deep:
-            content["reMask"][()]  # reading proves that no block of it is damaged
+            masks[()]  # reading proves that no block of it is damaged
     if len(shape) not in (2, 3) or (size is not None and shape[-2:] != size):
         video = f", the video is {size_text(size)}" if size else ""
         yield BAD_SHAPE, f"{file}: reMask {list(shape)}{video}"

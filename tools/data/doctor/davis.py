@@ -9,6 +9,7 @@ from tools.data.doctor import ytvos
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import VideoFiles, examine_content, examine_names
 from tools.data.doctor.visit import UNREADABLE, Found, Visit, examine_each, files_in, read_json
+from util.names import is_safe_name
 
 SPLITS = ("train", "valid")
 RULES = ytvos.SplitRules(published={"train": 60, "valid": 30}, all_described=False)
@@ -84,7 +85,11 @@ def _check_download(visit: Visit, report: Report) -> None:
 
 def _read_list(report: Report, file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8-sig").split()
+        names = file.read_text(encoding="utf-8-sig").split()
+        for name in names:
+            if not is_safe_name(name):
+                report.add(UNREADABLE, f"{file}: {name!r} is not a video's name")
+        return list(filter(is_safe_name, names))
     except FileNotFoundError:
         report.add(NO_PART, file)
     except (OSError, UnicodeDecodeError) as error:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from util.names import printable
+
 MOST_SHOWN = 5  # offenders of a kind
 
 
@@ -48,7 +50,8 @@ class Report:
         finding = self._findings.setdefault(kind, Finding(kind))
         finding.count += count
         if len(finding.first) < MOST_SHOWN:
-            finding.first.append(str(offender).replace(f"{self.root}/", "").replace(f"{self.root}\\", ""))
+            offender = str(offender).replace(f"{self.root}/", "").replace(f"{self.root}\\", "")
+            finding.first.append(printable(offender))
 
     def findings(self, wrong: bool) -> list[Finding]:
         """What needs mending, or what is good to know."""

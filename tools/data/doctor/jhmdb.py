@@ -6,12 +6,13 @@ from pathlib import Path, PurePosixPath
 
 import scipy.io
 
-from datasets.jhmdb import GROUND_TRUTH, SAMPLES
+from datasets.jhmdb import GROUND_TRUTH, LONGEST_VIDEO, SAMPLES, read_part_mask
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import EMPTY_FILE, FRAME_SIZE
 from tools.data.doctor.samples import check_ground_truth, read_samples
 from tools.data.doctor.visit import Found, Visit, examine_each, files_in, image_size, size_text
 from util.errors import InputError
+from util.names import as_number, is_safe_name
 
 SPLITS = ("test",)  # no part of it is trained on
 FRAMES, MASKS = "Rename_Images", "puppet_mask"
@@ -65,8 +66,8 @@ def _parse(row: object) -> Sample | None:
     """[video, frame path, mask path, frame count, sentence]; the paths' first part is a name of the data set."""
     if isinstance(row, list) and [type(value) for value in row] == [str, str, str, int, str]:
         frame, masks = (PurePosixPath(path).parts[1:] for path in row[1:3])
-        inside = frame and masks and ".." not in (*frame, *masks)
-        if inside and Path(*frame).stem.isdecimal() and row[3] > 0 and row[4].strip():
+        inside = frame and masks and all(map(is_safe_name, (*frame, *masks)))
+        if inside and as_number(Path(*frame).stem) and 0 < row[3] <= LONGEST_VIDEO and row[4].strip():
             return Sample(row[0], Path(*frame), Path(*masks), row[3])
     return None
 
@@ -141,7 +142,5 @@ def _examine_mat(visit: Visit, samples: list[Sample], size: tuple[int, int] | No
 
 def _part_mask_shape(file: Path, deep: bool) -> tuple[int, ...] | None:
     """part_mask's shape, from the header, or after reading it if `deep`; None where there is none."""
-    if deep:
-        mask = scipy.io.loadmat(file).get("part_mask")
-        return None if mask is None else mask.shape
-    return next((shape for name, shape, _ in scipy.io.whosmat(file) if name == "part_mask"), None)
+    shape = next((shape for name, shape, _ in scipy.io.whosmat(file) if name == "part_mask"), None)
+    return read_part_mask(file).shape if deep and shape is not None else shape

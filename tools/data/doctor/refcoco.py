@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from datasets.expressions import is_safe_name
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import EMPTY_FILE
 from tools.data.doctor.visit import Found, Visit, examine_each, files_in, image_size, read_json, size_text
 from util.coco_rle import checked_rle
 from util.errors import InputError
+from util.names import is_safe_name
 
 SETS = ("refcoco", "refcoco+", "refcocog")
 SPLITS = ("train", "val")
@@ -93,7 +93,8 @@ def _check_annotations(
     visit: Visit, report: Report, file: Path, entries: Mapping[int, dict], annotations: list
 ) -> None:
     """One annotation an image; its mask too, if deep."""
-    annotations = [entry for entry in annotations if isinstance(entry, dict) and entry.get("image_id") in entries]
+    named = (entry for entry in annotations if isinstance(entry, dict) and isinstance(entry.get("image_id"), int))
+    annotations = [entry for entry in named if entry["image_id"] in entries]
     counts = Counter(entry["image_id"] for entry in annotations)
     for image_id in entries:
         if counts[image_id] != 1:

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from tools.data.doctor.findings import Kind, Report
-from util.errors import InputError
-from util.mask_io import read_image
+from util.mask_io import open_image, read_image
 
 Item = TypeVar("Item")
 Found = Generator[tuple[Kind, str], None, Any]  # an examination yields kind and offender; some return what they read
@@ -100,11 +98,8 @@ def image_size(file: Path, deep: bool) -> tuple[int, int]:
     if deep:
         height, width = read_image(file).shape[:2]
         return width, height
-    try:
-        with Image.open(file) as image:
-            return image.size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: not an image that can be read") from error
+    with open_image(file) as image:
+        return image.size
 
 
 def size_text(size: tuple[int, int]) -> str:

@@ -9,6 +9,7 @@ from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import VideoFiles, examine_content, examine_names
 from tools.data.doctor.visit import UNREADABLE, Found, Visit, examine_each, read_json
 from util.errors import InputError
+from util.names import as_number
 
 SPLITS = ("train", "valid", "test")
 PUBLISHED = {"train": 3471, "valid": 202, "test": 305}  # videos
@@ -149,7 +150,7 @@ def _read_objects(report: Report, video: str, objects: Mapping[str, object]) -> 
     read = {}
     for key, content in objects.items():
         where = f"{video}: object {key!r}"
-        known_id = key.isascii() and key.isdigit() and 1 <= int(key) <= LARGEST_OBJECT_ID
+        known_id = 1 <= (as_number(key) or 0) <= LARGEST_OBJECT_ID
         frames = content.get("frames", []) if isinstance(content, dict) else None
         if not (known_id and isinstance(frames, list) and all(isinstance(frame, str) for frame in frames)):
             report.add(BAD_META, where)

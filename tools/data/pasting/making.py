@@ -10,7 +10,7 @@ from PIL import Image
 
 from datasets.left_right import mirror_caption
 from util.errors import InputError, OutputError
-from util.files import atomic_folder, atomic_write
+from util.files import atomic_folder, write_json
 from util.mask_io import write_label_map
 
 from .clips import Clip
@@ -57,8 +57,7 @@ class Workshop:
             raise
         except (UnsuitableError, InputError) as reason:
             return str(reason)
-        with atomic_write(record_file) as temporary:  # last: where it is, the clip is whole
-            temporary.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+        write_json(record_file, record)  # last: where it is, the clip is whole
         return record
 
     def _make(self, plan: Plan) -> dict:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from datasets.expressions import VideoEntry, read_meta_expressions, read_videos
 from util.errors import InputError
+from util.names import as_number
 
 from .words import occurring
 
@@ -77,5 +78,5 @@ def _categories(content: object) -> dict[int, str]:
     return {
         int(key): value["category"]
         for key, value in (objects if isinstance(objects, dict) else {}).items()
-        if key.isdecimal() and isinstance(value, dict) and isinstance(value.get("category"), str)
+        if as_number(key) is not None and isinstance(value, dict) and isinstance(value.get("category"), str)
     }
