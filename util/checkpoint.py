@@ -252,9 +252,9 @@ def load_weights(
     fits = _compare(network, state, finetune)
     if fits.faults:
         hints = _backbone_hint(network, state, fits, checkpoint) + _class_head_hint(network, state, fits)
+        hints = hints or ["give its own checkpoint, or the flags that this one was trained with"]
         raise InputError(
-            f"{source}: not the weights of this network: {'; '.join(fits.described(network, state) + hints)}; "
-            "give its own checkpoint, or the flags that this one was trained with"
+            f"{source}: not the weights of this network: {'; '.join(fits.described(network, state) + hints)}"
         )
     _refuse_untied(network, state, source)
     _refuse_meaningless(network, state, source)
