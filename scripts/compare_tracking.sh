@@ -17,7 +17,6 @@ arguments="OUTPUT_DIR [PRETRAINED_WEIGHTS]"
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 : "${DATA:?the synthetic set, from make_synthetic.py}" "${TEXT:?a text encoder}" "${BACKBONE:?weights of the backbone}"
 RUN=$OUTPUT
-export MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967295 # as in train_mini.sh
 
 # compare NAME [flags ...]: train with each seed, segment the test videos, score them
 compare() {
