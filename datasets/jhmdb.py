@@ -1,9 +1,5 @@
 """JHMDB-Sentences (spec §5): windows around one chosen frame of a folder of images, for evaluation."""
 
-import io
-import math
-import struct
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -16,16 +12,12 @@ from util.names import as_number, is_safe_name
 from .a2d import evaluation_window, read_sample_list
 from .clip_dataset import ClipDataset, Transform
 from .expressions import normalise_caption
+from .mat_file import read_array
 from .sample import RawClip
 
 SAMPLES = "jhmdb_sentences_samples_metadata.json"
 GROUND_TRUTH = "jhmdb_sentences_gt_annotations_in_coco_format.json"
 LONGEST_VIDEO = 100_000  # frames; JHMDB's have 40
-MOST_BYTES = 1 << 28  # of a .mat, packed or not; JHMDB's have 25 MB at most
-NUMBERS = ("logical", "double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
-# Of MATLAB's level-5 files: version and byte order, at the end of the header, and the kind of a packed part.
-_LEVEL_5 = {b"\x00\x01IM": "<", b"\x01\x00MI": ">"}
-_HEADER_BYTES, _PACKED = 128, 15
 
 
 class JHMDBSentence(NamedTuple):
@@ -94,52 +86,17 @@ def read_mask(path: Path, position: int) -> np.ndarray:
     Raises:
         InputError: the .mat file is missing, damaged, of MATLAB 7.3, or has no such frame.
     """
-    masks = read_part_mask(path)
+    masks = read_array(path, "part_mask")
+    if masks is None:
+        raise InputError(f"{path}: no part_mask in it; download it again")
     if masks.ndim == 2:  # MATLAB drops a last axis of one
         masks = masks[..., None]
     if masks.ndim != 3 or position >= masks.shape[2]:
         raise InputError(f"{path}: masks of shape {masks.shape}, but frame {position + 1} is wanted; download it again")
-    return masks[..., position]
-
-
-def read_part_mask(path: Path) -> np.ndarray:
-    """All masks of a puppet_mask.mat, bool, [H, W, T] in whole ones. Raises InputError where they cannot be read."""
-    from scipy.io import loadmat, whosmat  # slow to import, and this is their only use
-
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES} bytes")
-        file = io.BytesIO(_unpacked(path.read_bytes()))
-        shape, kind = next((rest for name, *rest in whosmat(file) if name == "part_mask"), ((), "nothing"))
-        if kind not in NUMBERS or math.prod(shape) > MOST_BYTES:
-            raise ValueError(f"it is {kind} {list(shape)}")
-        return object_mask(loadmat(file, variable_names=["part_mask"])["part_mask"])
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; check --jhmdb_path") from error
-    except NotImplementedError as error:
-        raise InputError(f"{path}: a MATLAB 7.3 file; save it again in MATLAB with -v7") from error
-    except Exception as error:  # what SciPy raises depends on where the file breaks
-        raise InputError(f"{path}: no part_mask can be read ({error}); download it again") from error
-
-
-def _unpacked(data: bytes) -> bytes:
-    """A .mat with its packed parts unpacked: SciPy would, whatever they grow to. Raises ValueError over MOST_BYTES."""
-    order = _LEVEL_5.get(data[_HEADER_BYTES - 4 : _HEADER_BYTES])
-    if order is None:
-        return data
-    parts, start, room = [data[:_HEADER_BYTES]], _HEADER_BYTES, MOST_BYTES
-    while start + 8 <= len(data):
-        kind, length = struct.unpack_from(f"{order}II", data, start)
-        part = data[start : start + 8 + length]
-        if kind == _PACKED:
-            unpacking = zlib.decompressobj()
-            part = unpacking.decompress(part[8:], max(room, 1))  # 0 would mean no limit
-            if not unpacking.eof:
-                raise ValueError(f"a part is cut off, or has more than {MOST_BYTES} bytes")
-        room -= len(part)
-        parts.append(part)
-        start += 8 + length
-    return b"".join(parts)
+        return object_mask(masks[..., position])
+    except ValueError as error:
+        raise InputError(f"{path}: frame {position + 1}: {error}; download it again") from error
 
 
 def read_samples(path: Path) -> list[JHMDBSentence]:

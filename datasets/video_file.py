@@ -26,7 +26,8 @@ def open_stream(path: str | Path) -> Iterator[av.VideoStream]:
         av.FFmpegError: it is damaged, or no video that is known here; also while frames are decoded.
         InputError: it holds no pictures, or its frames have more than MOST_PIXELS.
     """
-    with av.open(f"file:{path}", options=OPTIONS) as container:  # "file:": a colon in a name is no protocol
+    # "file:": a colon in a name is no protocol. Titles in another encoding than UTF-8 do no harm.
+    with av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace") as container:
         if not container.streams.video or container.streams.video[0].codec_context is None:  # None: of no known kind
             raise InputError(f"{path}: no video in this file; give a video file or a folder of images")
         stream = container.streams.video[0]

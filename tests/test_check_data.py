@@ -352,7 +352,7 @@ JHMDB_FAULTS = {
     "missing mat": (lambda root: (root / MAT).unlink(), jhmdb.NO_MAT, True),
     "no folder of mats": (lambda root: (root / "puppet_mask").rename(root / "x"), jhmdb.NO_MAT, True),
     "damaged mat": (lambda root: (root / MAT).write_bytes(b"x" * 300), jhmdb.BAD_MAT, True),
-    "truncated mat": (lambda root: truncate(root / MAT), jhmdb.BAD_MAT, False),
+    "truncated mat": (lambda root: truncate(root / MAT), jhmdb.BAD_MAT, True),
     "mat without part_mask": (lambda root: write_mat(root / MAT, key="mask"), jhmdb.NO_PART_MASK, True),
     "flat part_mask": (lambda root: write_mat(root / MAT, (HEIGHT, WIDTH)), jhmdb.NO_PART_MASK, True),
     "transposed part_mask": (lambda root: write_mat(root / MAT, (WIDTH, HEIGHT, 3)), jhmdb.MAT_SIZE, True),

@@ -10,6 +10,7 @@ whole before any of its files is written, and nothing that a pickle asks for is 
 import argparse
 import json
 import pickle
+import struct
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,8 +27,8 @@ SPLITS = ("train", "val")
 
 # What reading a pickle raises depends on the byte at which it breaks.
 _BROKEN_PICKLE = (
-    pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError,
-    RecursionError,
+    pickle.UnpicklingError, struct.error, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError,
+    MemoryError, RecursionError,
 )  # fmt: skip
 
 # Opcodes that call or change an object, or fetch one from elsewhere: plain data needs none of them.

@@ -4,9 +4,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import scipy.io
-
-from datasets.jhmdb import GROUND_TRUTH, LONGEST_VIDEO, SAMPLES, read_part_mask
+from datasets.jhmdb import GROUND_TRUTH, LONGEST_VIDEO, SAMPLES
+from datasets.mat_file import read_array
 from tools.data.doctor.findings import Kind, Report
 from tools.data.doctor.frames import EMPTY_FILE, FRAME_SIZE
 from tools.data.doctor.samples import check_ground_truth, read_samples
@@ -123,11 +122,11 @@ def _examine_mat(visit: Visit, samples: list[Sample], size: tuple[int, int] | No
     if not look_inside:
         return
     try:
-        shape = _part_mask_shape(file, visit.deep)
-    # scipy has no error of its own for a damaged file: whatever its parser trips over comes through.
-    except Exception as error:
-        yield BAD_MAT, f"{file}: {error}"
+        masks = read_array(file, "part_mask")
+    except InputError as error:
+        yield BAD_MAT, str(error)
         return
+    shape = None if masks is None else masks.shape
     if shape is None or len(shape) != 3:
         yield NO_PART_MASK, f"{file}: {'no part_mask' if shape is None else f'part_mask {list(shape)}'}"
         return
@@ -138,9 +137,3 @@ def _examine_mat(visit: Visit, samples: list[Sample], size: tuple[int, int] | No
         yield SHORT_MAT, f"{file}: {shape[2]} frames, frame {last} is evaluated"
     elif shape[2] != samples[0].length:
         yield OTHER_LENGTH, f"{file}: {shape[2]} frames, the list says {samples[0].length}"
-
-
-def _part_mask_shape(file: Path, deep: bool) -> tuple[int, ...] | None:
-    """part_mask's shape, from the header, or after reading it if `deep`; None where there is none."""
-    shape = next((shape for name, shape, _ in scipy.io.whosmat(file) if name == "part_mask"), None)
-    return read_part_mask(file).shape if deep and shape is not None else shape
