@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
 from util.errors import InputError
-from util.files import make_output_folder, sweep
+from util.files import cannot_write, make_output_folder, sweep
 
 try:
     import fcntl
@@ -28,14 +28,36 @@ def claimed(path: str | os.PathLike) -> Iterator[Path]:
     if os.environ.get("RANK", "0") != "0":
         yield folder
         return
-    with (folder / LOCK).open("a+") as file:
-        _lock(folder, file)
-        sweep(folder, own=LOCK)
-        yield folder
+    with _locked(folder) as file:
+        try:
+            sweep(folder, own=LOCK)
+            yield folder
+        finally:
+            with suppress(OSError):
+                Path(file.name).unlink()
+
+
+def _locked(folder: Path) -> TextIO:
+    """The lock's file, which is the system's to free however this process ends."""
+    while True:
+        try:
+            file = (folder / LOCK).open("a+")
+        except OSError as error:
+            raise cannot_write(folder / LOCK, error) from error
+        try:
+            _lock(folder, file)
+            # Who had it before may have deleted it between our opening and our locking it: then it keeps nobody out.
+            if os.path.samestat(os.fstat(file.fileno()), (folder / LOCK).stat()):
+                return file
+        except FileNotFoundError:
+            continue
+        except InputError:
+            file.close()
+            raise
 
 
 def _lock(folder: Path, file: TextIO) -> None:
-    """The system frees it however the process ends; forked data workers do not inherit this kind."""
+    """Of a kind that forked data workers do not inherit. Raises InputError where another program has it."""
     if fcntl is None:
         return
     try:
@@ -48,6 +70,6 @@ def _lock(folder: Path, file: TextIO) -> None:
         ) from None
     except OSError:
         return  # a file system without locks
-    file.truncate(0)
-    file.write(f"process {os.getpid()}")
-    file.flush()
+    with suppress(OSError):  # no room for the name: the lock holds without
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), f"process {os.getpid()}".encode())

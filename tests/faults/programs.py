@@ -169,7 +169,7 @@ def typed(command: Sequence[object], said: Path) -> Running:
         )
 
 
-def files_in(folder: Path, *, skip: Sequence[str] = ("tensorboard", ".lock")) -> dict[str, bytes]:
+def files_in(folder: Path, *, skip: Sequence[str] = ("tensorboard",)) -> dict[str, bytes]:
     """Every file below a folder, hidden ones too: name → bytes."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
