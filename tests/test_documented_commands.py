@@ -32,6 +32,7 @@ NOT_RUN = {
     "source .venv/bin/activate": "belongs to the user's shell",
     "python -m venv .venv": "makes an environment",
     ".venv/bin/pip install": "installs from the network",
+    "DATA=data/synthetic": "nine trainings; tests/test_scripts.py runs three",
     "pip install": "installs from the network",
     "cd models/ops && python setup.py build install": "installs; tests/test_compiled_operator.py builds the operator",
     "python models/ops/test.py": "tests/test_compiled_operator.py tests the same, and more",

@@ -18,6 +18,7 @@ from test_referring_evaluation import write_truth
 
 from datasets import a2d
 from opts import parse_settings
+from tools.data.make_synthetic import main as make_synthetic_main
 from util.mask_io import write_label_map
 from util.model_folder import ModelConfig
 
@@ -65,6 +66,13 @@ def images(tmp_path):
 def done(process):
     assert process.returncode == 0, process.stderr
     return process
+
+
+def make_synthetic(root):
+    """A set of one short video in each of training and test."""
+    sizes = ("--videos", "1", "--valid", "0", "--test", "1", "--size", "64x96", "--frames", "8", "--seed", "1")
+    make_synthetic_main([*sizes, "--output", str(root)])
+    return root
 
 
 def steps(output):
@@ -159,6 +167,22 @@ def test_mini_from_clips_to_a_model_folder_and_the_same_command_again_does_nothi
     assert [stage["ytvos_path"] for stage in stages] == ["out/all"] * 4 + ["out/last"]
     assert steps(tmp_path / "out" / "5_sharpen") == [0]
     assert ModelConfig.read(tmp_path / "out" / "tf2_mini").model["hidden_dim"] == 32
+
+
+def test_tracking_compared(start, tmp_path, text_encoder):
+    data = make_synthetic(tmp_path / "data")
+    tiny = ("--hidden_dim", "32", "--mask_dim", "32", "--dim_feedforward", "32", "--enc_layers", "1")
+    tiny += ("--dec_layers", "1", "--num_workers", "0", "--device", "cpu", "--batch_size", "1", "--key_candidates", "1")
+    made = {"DATA": str(data), "TEXT": str(text_encoder), "BACKBONE": "random", "CLIPS": "1", "SEEDS": "1"}
+    done(start("compare_tracking.sh", "out", *tiny, **made))
+    _, *rows = (tmp_path / "out" / "table.md").read_text().splitlines()[1:]
+    assert [row.split("|")[1].strip() for row in rows] == [
+        "tracking",
+        "tracking, references augmented apart",
+        "no tracking",
+    ]
+    settings = {name: recorded(tmp_path / "out" / f"{name}_1")["settings"] for name in ("tracking", "no_tracking")}
+    assert settings["tracking"]["reference_dropout"] == 0.5 and not settings["no_tracking"]["tracking"]
 
 
 def test_davis(start, tiny, checkpoint, tmp_path):
