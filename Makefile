@@ -69,13 +69,12 @@ test: $(INSTALLED_DEV)
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(WORKERS) --maxprocesses=4 $(TESTS)
 
 faults: export TF2_FAULT_TRIES = 30
-faults: export TF2_FAULT_COUNTS = $(CURDIR)/.fault_counts.jsonl
+faults: export TF2_FAULT_COUNTS = $(CURDIR)/build/faults.jsonl
 faults: export OMP_NUM_THREADS = 1
 faults: $(INSTALLED_DEV)
-	@rm -f $(TF2_FAULT_COUNTS)
+	@mkdir -p build && rm -f $(TF2_FAULT_COUNTS)
 	$(RUN) -m pytest -q tests/faults
 	$(RUN) -m tools.fault_table --counts $(TF2_FAULT_COUNTS)
-	@rm -f $(TF2_FAULT_COUNTS)
 
 lint: $(INSTALLED_DEV)
 	$(RUN) -m ruff check .

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from test_engine import settings_for
+from test_engine import settings_for, trainer_for
 
 from util.checkpoint import save_checkpoint
 from util.errors import InputError
@@ -55,3 +55,25 @@ def test_a_checkpoint_that_says_nothing_of_its_settings_is_not_taken_over(traine
     save_checkpoint(tmp_path / CHECKPOINT, {"model": WEIGHTS})
     with pytest.raises(InputError, match="no record"):
         going_on(trained)
+
+
+def test_an_epoch_stopped_in_its_evaluation_ends_with_the_next_run(text_encoder, tmp_path):
+    whole, parts, calls = tmp_path / "whole", tmp_path / "parts", []
+
+    def scores(network):
+        calls.append(network)
+        return {"test_score": 1.0}
+
+    def stopped(network):
+        raise SystemExit(130)
+
+    flags = ("--epochs", "2", "--checkpoint_steps", "0", "--batch_size", "3")
+    trainer_for(text_encoder, whole, *flags).fit(scores)
+    with pytest.raises(SystemExit):
+        trainer_for(text_encoder, parts, *flags).fit(stopped)
+    calls.clear()
+    trainer_for(text_encoder, parts, *flags, "--resume", str(parts / CHECKPOINT)).fit(scores)
+    assert len(calls) == 2, "of both epochs"
+    for name in ("steps.jsonl", "log.txt"):
+        assert (parts / name).read_text() == (whole / name).read_text()
+    assert (parts / "checkpoint0000.pth").is_file()

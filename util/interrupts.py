@@ -36,9 +36,18 @@ class Held:
 
 
 def leave(number: int, _: FrameType | None = None) -> NoReturn:
-    """End the program, as a handler or by its own will: raises SystemExit with the shell's code for signal `number`."""
-    for other in SIGNALS:  # its echo must not cut short what is put in order on the way out
-        signal.signal(other, signal.SIG_IGN)
+    """End the program, as a handler or by its own will: raises SystemExit with the shell's code for signal `number`.
+
+    On the way out things are put in order, which an echo does not cut short; a later signal does.
+    """
+    began = time.monotonic()
+
+    def again(number: int, _: FrameType | None) -> None:
+        if time.monotonic() - began > ECHO:
+            os._exit(128 + number)
+
+    for other in SIGNALS:
+        signal.signal(other, again)
     os.write(2, SAID)  # print() cannot be entered twice, and a signal may come within it
     raise SystemExit(128 + number)
 
@@ -74,7 +83,8 @@ def _handling(handler) -> Iterator[None]:  # noqa: ANN001  (what signal.signal t
         yield
     finally:
         for number, old in before.items():
-            signal.signal(number, old)
+            if signal.getsignal(number) == handler:  # else the program is leaving
+                signal.signal(number, old)
 
 
 @contextmanager
