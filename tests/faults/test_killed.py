@@ -10,10 +10,15 @@ from tests.faults.counts import record
 from tests.faults.programs import differing, files_in, start, typed
 
 
-def killed_and_restarted(program, flags, whole, moment, output, said, processes):
-    """Names of files that are not as in the whole run, after a kill at `moment` and the same command again."""
-    start(program, flags, said, processes).killed_after(moment)
-    start(program, flags, said, processes).finished()
+def killed_and_restarted(begin, moment, whole, output):
+    """Names of files that are not as in the whole run, after a kill at `moment` and the same command again.
+
+    begin() starts the program. One that has ended before the moment is begun anew and killed sooner.
+    """
+    while not begin().killed_after(moment):
+        shutil.rmtree(output)
+        moment *= 0.7
+    begin().finished()
     wrong = differing(files_in(output), whole)
     shutil.rmtree(output)
     return wrong
@@ -29,7 +34,7 @@ def test_killed(program, what, processes, part, request, undisturbed, output, tm
     assert whole
     tries = max(round(TRIES * part), 1)
     wrong = [
-        killed_and_restarted(program, flags, whole, moment, output, tmp_path / "said", processes)
+        killed_and_restarted(lambda: start(program, flags, tmp_path / "said", processes), moment, whole, output)
         for moment in moments(tries, processes, seconds)
     ]
     record(
@@ -54,12 +59,9 @@ def test_killed_as_typed(program, request, output, tmp_path):
     typed(flags, said).finished()
     whole, seconds = files_in(output), time.monotonic() - began
     shutil.rmtree(output)
-    wrong = []
-    for moment in moments(4, 5, seconds):
-        typed(flags, said).killed_after(moment)
-        typed(flags, said).finished()
-        wrong.append(differing(files_in(output), whole))
-        shutil.rmtree(output)
+    wrong = [
+        killed_and_restarted(lambda: typed(flags, said), moment, whole, output) for moment in moments(4, 5, seconds)
+    ]
     what = "training through torchrun" if program == "main" else "inference with --ngpu 2"
     record(f"SIGKILL of {what}, its start included; the same command again", 4, wrong.count([]), "it goes on")
     assert not any(wrong), wrong
