@@ -166,8 +166,8 @@ def keep_probabilities(run: InferenceRun, tracker: Tracker, job: Job, bar: tqdm)
             bar.update()
         for volume in volumes:
             volume.flush()
-        for expression, record in zip(job.expressions, records, strict=False):
-            with atomic_write(record_of(run, job.video, expression)) as temporary:
+        for number, record in enumerate(records):
+            with atomic_write(record_of(run, job.video, job.expressions[number])) as temporary:
                 temporary.write_text(json.dumps(record.as_dict()))
 
 

@@ -25,10 +25,10 @@ def killed_and_restarted(begin, moment, whole, output):
 
 
 @pytest.mark.parametrize(
-    ("program", "what", "processes", "part"),
-    [("main", "training", 1, 0.7), ("main", "training", 2, 0.3), ("inference_ytvos", "inference", 2, 1.0)],
+    "case", [("main", "training", 1, 0.7), ("main", "training", 2, 0.3), ("inference_ytvos", "inference", 2, 1.0)]
 )
-def test_killed(program, what, processes, part, request, undisturbed, output, tmp_path):
+def test_killed(case, request, undisturbed, output, tmp_path):
+    program, what, processes, part = case  # the last: of all tries
     flags = request.getfixturevalue("training" if program == "main" else "segmenting")
     whole, seconds = undisturbed(program, flags, processes)
     assert whole
