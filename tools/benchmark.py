@@ -1,6 +1,6 @@
 """Measure a part of the project against its plain counterpart, both in one run.
 
-python tools/benchmark.py --what {inference,loader,operator,scores,step_memory,training} [--data DIR] [--json FILE]
+python tools/benchmark.py --what {inference,loader,operator,scores,training} [--data DIR] [--json FILE]
 """
 
 import argparse
@@ -17,7 +17,7 @@ from util.errors import exit_on_input_error
 from util.files import atomic_write
 
 # Each is a module tools.bench.<name> with measure(args) -> figures; imported when asked for.
-BENCHES = ("inference", "loader", "operator", "scores", "step_memory", "training")
+BENCHES = ("inference", "loader", "operator", "scores", "training")
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def get_args_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--what", required=True, choices=BENCHES, help="what is measured")
     parser.add_argument("--data", type=Path, help="data set in Ref-YouTube-VOS layout; for scores, a DAVIS folder")
-    parser.add_argument("--rounds", type=int, default=7, help="how often; medians are reported")
+    parser.add_argument("--rounds", type=int, default=3, help="how often; medians are reported")
     parser.add_argument("--repeats", type=int, default=20, help="clips (or runs) a round")
     parser.add_argument("--backbone", default="resnet50", help="for inference and training")
     parser.add_argument("--sentences", type=int, default=1, help="for inference: sentences of the video")
