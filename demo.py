@@ -69,7 +69,7 @@ def segment_video(settings: Settings, args: argparse.Namespace) -> None:
         captions = [normalise_caption(text, settings.data.caption_case) for text in args.text]
         for caption in captions:
             tracker.check_caption(caption)
-        given = given_keys(tracker, named(args.video), video.names, len(captions))
+        given = given_keys(settings, named(args.video), video.names, len(captions))
         marks = settings.inference.visualize
         results = [replace(results_of(args.output, n, text), marks=marks) for n, text in enumerate(args.text)]
         records = []
@@ -98,13 +98,9 @@ def named(video: Path) -> str:
     return path.name if path.is_dir() else path.stem
 
 
-def given_keys(tracker: Tracker, name: str, frames: Sequence[str], count: int) -> list[KeyChoice]:
+def given_keys(settings: Settings, name: str, frames: Sequence[str], count: int) -> list[KeyChoice]:
     """What --key_frames and --key_masks give for `count` sentences, numbered from 0. Raises InputError."""
-    settings = tracker.settings
-    files = KeyFrameFiles(settings.key_frames, settings.key_masks)
-    if not tracker.tracking and (settings.key_frames or settings.key_masks):
-        print("note: no effect: --key_frames, --key_masks: without tracking there are no key frames", file=sys.stderr)
-        return [KeyChoice()] * count
+    files = KeyFrameFiles(settings.inference.key_frames, settings.inference.key_masks)
     return [files.choice(VideoEntry(name, tuple(frames), ()), str(number)) for number in range(count)]
 
 

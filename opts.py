@@ -28,6 +28,7 @@ from util.settings import (
 CLASSES = {"ytvos": 65, "davis": 78, "a2d": 1, "jhmdb": 1}  # without --binary; every other set has COCO's 91
 COCO_CLASSES = 91
 TRAINING_GROUPS = ("training: clips", "training: loss and matching", "training: optimiser", "training: loop")
+KEY_FLAGS = ("key_frames", "key_masks", "key_model", "key_candidates", "key_frame_selector")
 KEY_FRAME_SELECTORS = ("argmax", "consensus", "references", "restart")
 
 
@@ -73,13 +74,22 @@ def parse_flags(parser: argparse.ArgumentParser, argv: Sequence[str] | None = No
     """A command line's flags (the process's own by default).
 
     Where --resume or --pretrained_weights is a model folder, its config's flags are as if given before all others.
+    Raises InputError for flags of key frames beside --no_tracking.
     """
     argv = sys.argv[1:] if argv is None else argv
     args = parser.parse_args(argv)
+    _refuse_idle_key_flags(args, parser)
     folder = next(filter(is_model_folder, (args.resume, args.pretrained_weights)), None)
     if folder is None:
         return args
     return parser.parse_args([*folder_flags(folder, [field.name for field in fields(ModelSettings)]), *argv])
+
+
+def _refuse_idle_key_flags(given: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Raises InputError for flags of key frames beside --no_tracking; those of a model folder are not `given`."""
+    idle = [f"--{name}" for name in KEY_FLAGS if getattr(given, name) != parser.get_default(name)]
+    if given.no_tracking and idle:
+        raise InputError(f"--no_tracking has no key frames: leave it out, or {', '.join(idle)}")
 
 
 def settings_from(args: argparse.Namespace) -> Settings:

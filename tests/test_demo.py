@@ -136,10 +136,13 @@ def test_key_frames_and_masks_from_outside(run, output, folder, tmp_path):
     assert record_of(output)["key_frame"] == YTVOS_FRAMES[1]
     written = output / "masks" / NAMES[0] / given.name
     np.testing.assert_array_equal(read_label_map(written), read_label_map(given))
-    outcome = run(folder, SENTENCES[0], flags=("--key_frames", keys, "--no_tracking"))
-    assert record_of(output)["key_frame"] is None
-    assert "no effect: --key_frames" in outcome.err
     failed(run(folder, *SENTENCES, flags=("--key_frames", keys)), keys, "expression '1'")
+
+
+def test_key_frames_without_tracking_are_refused_before_anything_is_read(program, tmp_path):
+    nothing = ("--video", tmp_path / "none.mp4", "--text", "a ball", "--resume", tmp_path / "none.pth")
+    outcome = program(main, *nothing, "--no_tracking", "--key_frames", tmp_path / "none.json", "--key_candidates", "3")
+    failed(outcome, "--no_tracking has no key frames", "--key_frames, --key_candidates")
 
 
 # ---- a model folder

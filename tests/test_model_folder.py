@@ -87,6 +87,11 @@ def test_all_of_the_make_up_can_be_recorded(tmp_path):
     assert settings.inference.threshold == 0.3
 
 
+def test_key_frames_that_the_folder_recommends_do_not_hinder_no_tracking(tmp_path):
+    ModelConfig({}, {"key_candidates": 4, "key_frame_selector": "restart"}).write(tmp_path)
+    assert not settings_of("--resume", tmp_path, "--no_tracking").model.tracking
+
+
 def test_flags_of_a_file_find_the_folder(model, tmp_path):
     (tmp_path / "flags.txt").write_text(f"--resume={model}")
     assert settings_of(f"@{tmp_path / 'flags.txt'}").inference.short_side == 48
