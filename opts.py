@@ -106,6 +106,8 @@ def settings_from(args: argparse.Namespace) -> Settings:
     for name in ("crop_share", "reference_dropout"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"--{name} {getattr(args, name):g}: a share is from 0 to 1")
+    if args.short_side < 1:
+        raise InputError(f"--short_side {args.short_side}: give 1 pixel or more")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
     checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched

@@ -40,9 +40,10 @@ Fetched = TypeVar("Fetched")
 class Backbone(nn.Module):
     """Frames of clips → four levels per frame, whichever network does it."""
 
-    def __init__(self, body: nn.Module) -> None:
+    def __init__(self, body: nn.Module, dilation: bool = False) -> None:
         super().__init__()
         self.body = body
+        self.coarsest_stride = STRIDES[-2 if dilation else -1]
         self.num_channels: list[int] = body.num_channels
 
     def forward(self, clip: Tensor) -> list[Tensor]:
@@ -84,7 +85,7 @@ def build_backbone(
         raise InputError(f"--backbone {name} is unknown: give one of {', '.join(known)} or {TIMM}NAME")
     if not train:
         body.requires_grad_(False)
-    return Backbone(body)
+    return Backbone(body, dilation)
 
 
 # ---- ResNet

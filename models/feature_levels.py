@@ -9,6 +9,7 @@ from util.structures import Level
 from .position_encoding import sine_position_2d
 
 GROUPS = 32
+BACKBONE_LEVELS = 3  # res3, res4, res5
 
 
 class FeatureProjection(nn.ModuleList):
@@ -32,6 +33,15 @@ class FeatureProjection(nn.ModuleList):
             coarsest = project(coarsest)
             levels.append(coarsest)
         return levels
+
+
+def least_long_side(coarsest_stride: int, width: int, levels: int) -> int:
+    """Pixels that a frame's longer side needs, after a backbone of that stride, for `levels` maps of `width` channels.
+
+    A group norm needs two values a group: with one channel a group, no map may be a single pixel.
+    """
+    last_stride = coarsest_stride << (levels - BACKBONE_LEVELS)
+    return last_stride + 1 if width == GROUPS else 1
 
 
 def with_position(features: Tensor, padding: Tensor, width: int) -> Level:

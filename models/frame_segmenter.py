@@ -3,6 +3,7 @@
 F frames of one video, B pairs of a frame and a sentence.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from datasets.preprocessing import INFERENCE_SHORT_SIDE, inference_frame, resized_size
+from util.errors import InputError
 from util.structures import Clips, Level, Memory, OfTensors, QueryState, Text
 
 from .postprocessors import query_scores, resize_masks
@@ -50,7 +52,11 @@ class FrameSegmenter:
 
     @torch.inference_mode()
     def look(self, frames: Sequence[Tensor]) -> list[Level]:
-        """Frames as `shrunk` makes them, all of one size → their levels, which no sentence changes."""
+        """Frames as `shrunk` makes them, all of one size → their levels, which no sentence changes.
+
+        Raises InputError where they are too small for the network.
+        """
+        self._refuse_too_small(*frames[0].shape[1:])
         return self.network.extract_levels(self._clips(frames))
 
     @torch.inference_mode()
@@ -87,6 +93,15 @@ class FrameSegmenter:
         """T frames at once without references, one query for all."""
         state = self.read(self.look([self.shrunk(image) for image in images]), text)
         return self._best_queries(self.network.decode(text, (state.memory,))[-1], state.features, images[0].shape[:2])
+
+    def _refuse_too_small(self, height: int, width: int) -> None:
+        long, least = max(height, width), self.network.least_long_side
+        if long < least:
+            enough = math.ceil(min(height, width) * least / long)
+            raise InputError(
+                f"frames of {width}×{height} pixels are too small for this network, their longer side must have "
+                f"{least} or more: give --short_side {enough}"
+            )
 
     def _clips(self, frames: Sequence[Tensor]) -> Clips:
         """Clips of one frame each."""

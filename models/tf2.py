@@ -26,7 +26,7 @@ from util.structures import (
 from .backbone import Backbone
 from .deformable_decoder import refine
 from .deformable_transformer import DeformableTransformer
-from .feature_levels import FeatureProjection, with_position
+from .feature_levels import FeatureProjection, least_long_side, with_position
 from .frozen_text import FrozenSentences
 from .mask_head import DynamicMaskHead
 from .mlp import MLP
@@ -50,6 +50,7 @@ class TF2(nn.Module):
         self.tokenizer = tokenizer
         self.transformer = DeformableTransformer(settings)
         self.query_embed = nn.Embedding(settings.num_queries, width)
+        self.least_long_side = least_long_side(backbone.coarsest_stride, width, settings.num_feature_levels)
         self.input_proj = FeatureProjection(backbone.num_channels[1:], width, settings.num_feature_levels)
         self.backbone = nn.ModuleList([backbone])
         self.text_encoder = roberta

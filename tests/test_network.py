@@ -54,6 +54,29 @@ def test_batched_equals_single(model):
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize(
+    ("flags", "least"),
+    [
+        ((), 65),
+        (("--num_feature_levels", "3"), 33),
+        (("--backbone", "resnet50", "--dilation"), 33),
+        (("--hidden_dim", "64"), 1),
+    ],
+)
+def test_the_least_frame_is_the_networks_own_need(text_encoder, flags, least):
+    model, _ = build(text_encoder, *flags)
+
+    def run(side):
+        return model(Clips.unpadded(frames(1, 1, side, side)), Tokens.padded(IDS[:1])).last.masks
+
+    assert model.least_long_side == least
+    assert run(least).isfinite().all()
+    if least > 1:
+        with pytest.raises(ValueError, match="more than 1 value"):
+            run(least - 1)
+
+
+@torch.inference_mode()
 def test_padding_of_words_changes_nothing(model):
     clips = Clips.unpadded(frames(1))
     short = Tokens.padded(IDS[:1])

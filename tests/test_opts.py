@@ -105,7 +105,11 @@ def test_flags_without_effect_say_so_once(capsys):
 
 
 @pytest.mark.parametrize(
-    "flags", ["--two_stage", "--hidden_dim 100", "--num_feature_levels 2", "--crop_share 2", "--reference_dropout -0.1"]
+    "flags",
+    [
+        *("--two_stage", "--hidden_dim 100", "--num_feature_levels 2", "--short_side 0"),
+        *("--crop_share 2", "--reference_dropout -0.1"),
+    ],
 )
 def test_impossible_combinations_are_errors(flags):
     with pytest.raises(InputError):

@@ -104,6 +104,15 @@ def test_flags_that_are_not_known(load, flags, part):
         load(**flags)
 
 
+def test_frames_that_are_too_small_for_the_network(load, clip):
+    with pytest.raises(tf2.InputError, match=r"53×32 pixels .* 65 or more: give --short_side 40$"):
+        load(short_side=32).segment(clip, "a ball")
+    with pytest.raises(tf2.InputError, match=r"--short_side 65$"):
+        load(short_side=64).stream().start("a ball", clip[0, :, :60])
+    assert load(short_side=40).segment(clip, "a ball").shape == clip.shape[:3]
+    assert load(short_side=65).stream().start("a ball", clip[0, :, :60]).shape == (60, 60)
+
+
 @pytest.mark.parametrize(
     "video",
     [
