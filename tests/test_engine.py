@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from PIL import Image
 
 from datasets.clip_dataset import ClipDataset
 from datasets.sample import ClipSample, RawClip, collate
@@ -127,6 +128,19 @@ def test_files_of_an_epoch(text_encoder, tmp_path):
     state = read_checkpoint(output / "checkpoint0000.pth")
     assert state["epoch"] == 0
     assert state["args"]["backbone"] == "timm:test_efficientnet"
+    with Image.open(output / "curves.png") as curves:
+        curves.verify()
+
+
+def test_curves_that_cannot_be_drawn_stop_nothing(text_encoder, tmp_path, capsys, monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", refuse)
+    trainer_for(text_encoder, tmp_path / "run", "--epochs", "2", "--epoch_clips", "1").fit()
+    assert len(steps_of(tmp_path / "run")) == 2
+    assert [line for line in capsys.readouterr().err.splitlines() if line.endswith("not drawn: no ink")][1:]
+    assert not [path for path in (tmp_path / "run").iterdir() if "curves" in path.name]
 
 
 def test_bad_samples_are_counted_and_replaced(text_encoder, tmp_path, capsys):

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tools.plot_training import TERMS, Run, main, smoothed
+from tools.plot_training import main
 from util.errors import InputError
+from util.training_curves import CURVES, TERMS, Run, draw_own, smoothed
 
 
 def write_run(folder, steps, value=1.0):
@@ -36,3 +37,16 @@ def test_what_is_no_run_is_said(tmp_path, content):
         (tmp_path / "steps.jsonl").write_text(content)
     with pytest.raises(InputError, match=r"steps\.jsonl"):
         Run.read(tmp_path)
+
+
+def test_a_run_of_one_step_can_be_seen_whatever_its_name(tmp_path):
+    folder = write_run(tmp_path / "a$_b$", 1)
+    draw_own(folder)
+    drawn = np.array(Image.open(folder / CURVES).convert("RGB")).astype(int)
+    assert np.abs(drawn[:, : drawn.shape[1] // 4] - (31, 119, 180)).sum(-1).min() < 60
+
+
+def test_a_picture_that_cannot_be_drawn_is_a_warning(tmp_path, capsys):
+    draw_own(tmp_path)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: {tmp_path / CURVES} is not drawn: {tmp_path / 'steps.jsonl'}")

@@ -1,4 +1,5 @@
-"""What training says while it runs: `steps.jsonl`, `log.txt` (a JSON line an epoch), TensorBoard, and lines to read."""
+"""What training says while it runs: `steps.jsonl`, `log.txt` (a JSON line an epoch), TensorBoard, `curves.png`, and
+lines to read."""
 
 import json
 import time
@@ -12,6 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from datasets.batches import BatchPlan
 from util.files import atomic_write, cannot_write
+from util.training_curves import STEPS, draw_own
 
 
 class Journal:
@@ -24,7 +26,7 @@ class Journal:
     def __enter__(self) -> "Journal":
         if self.active:
             with self._explained():
-                self._steps = _open_from(self.folder / "steps.jsonl", "step", self.next_step)
+                self._steps = _open_from(self.folder / STEPS, "step", self.next_step)
                 self._epochs = _open_from(self.folder / "log.txt", "epoch", self.next_epoch)
                 self._board = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.next_step)
         return self
@@ -54,7 +56,7 @@ class Journal:
             self._board.add_scalar("train/lr", lr, step)
 
     def epoch(self, epoch: int, record: Mapping[str, Any]) -> None:
-        """One epoch's means and scores."""
+        """One epoch's means and scores, and the curves up to here."""
         if not self.active:
             return
         scores = {name: value for name, value in record.items() if name.startswith("test_")}
@@ -63,6 +65,7 @@ class Journal:
             for name, value in scores.items():
                 if isinstance(value, int | float):
                     self._board.add_scalar(f"test/{name.removeprefix('test_')}", value, epoch)
+        draw_own(self.folder)
 
 
 def _open_from(path: Path, counter: str, first: int) -> TextIO:
