@@ -28,7 +28,7 @@ from util.settings import (
 CLASSES = {"ytvos": 65, "davis": 78, "a2d": 1, "jhmdb": 1}  # without --binary; every other set has COCO's 91
 COCO_CLASSES = 91
 TRAINING_GROUPS = ("training: clips", "training: loss and matching", "training: optimiser", "training: loop")
-KEY_FLAGS = ("key_frames", "key_masks", "key_model", "key_candidates", "key_frame_selector")
+KEY_FLAGS = ("key_frames", "key_masks", "key_model", "key_frame_selector")  # not how many: comparisons give that to all
 KEY_FRAME_SELECTORS = ("argmax", "consensus", "references", "restart")
 
 

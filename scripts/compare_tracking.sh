@@ -34,9 +34,10 @@ compare() {
     done
 }
 
+# First, because it refuses flags that the others take.
+compare no_tracking --no_tracking --clip_frames 1 "$@"
 compare tracking --reference_dropout 0.5 "$@"
 compare independent --reference_dropout 0.5 --reference_augmentation independent "$@"
-compare no_tracking --no_tracking --clip_frames 1 "$@"
 "$PYTHON" "$ROOT/tools/score_table.py" --output "$RUN/table.md" \
     --runs "tracking" "$RUN"/tracking_*/scores.json \
     --runs "tracking, references augmented apart" "$RUN"/independent_*/scores.json \

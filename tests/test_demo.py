@@ -141,8 +141,8 @@ def test_key_frames_and_masks_from_outside(run, output, folder, tmp_path):
 
 def test_key_frames_without_tracking_are_refused_before_anything_is_read(program, tmp_path):
     nothing = ("--video", tmp_path / "none.mp4", "--text", "a ball", "--resume", tmp_path / "none.pth")
-    outcome = program(main, *nothing, "--no_tracking", "--key_frames", tmp_path / "none.json", "--key_candidates", "3")
-    failed(outcome, "--no_tracking has no key frames", "--key_frames, --key_candidates")
+    outcome = program(main, *nothing, "--no_tracking", "--key_frames", tmp_path / "none.json", "--key_model", "x")
+    failed(outcome, "--no_tracking has no key frames", "--key_frames, --key_model")
 
 
 # ---- a model folder

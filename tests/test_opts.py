@@ -116,9 +116,7 @@ def test_impossible_combinations_are_errors(flags):
         parse_settings(flags.split())
 
 
-@pytest.mark.parametrize(
-    "flags", ["--key_frames x", "--key_masks x", "--key_model x", "--key_candidates 0", "--key_frame_selector restart"]
-)
+@pytest.mark.parametrize("flags", ["--key_frames x", "--key_masks x", "--key_model x", "--key_frame_selector restart"])
 def test_key_frames_need_tracking(flags):
     parse_settings(flags.split())
     with pytest.raises(InputError, match=f"--no_tracking has no key frames.*{flags.split()[0]}$"):
