@@ -30,6 +30,8 @@ from opts import parse_settings
 from util.coco_rle import encoded_masks
 from util.referring_evaluation import evaluate, evaluation_in_training, predict, run_evaluation
 from util.referring_metrics import read_ground_truth
+from util.track_pictures import OVERVIEW_WIDTH
+from util.visualize import PAPER
 
 HERE = Path(__file__).parents[1]
 QUERIES = 5
@@ -458,6 +460,10 @@ def test_a_picture_a_sample(run, output):
         with Image.open(path) as picture:
             assert picture.width == width
             assert picture.height > height, "the strip lies above the frame"
+    with Image.open(output / "images_a2d_overview.png") as overview:
+        assert overview.width == OVERVIEW_WIDTH
+        gaps = (np.array(overview) == PAPER).all((0, 2)).astype(int)
+    assert np.count_nonzero(np.diff(gaps) == 1) == 3, "three samples beside each other"
 
 
 @pytest.mark.usefixtures("small")

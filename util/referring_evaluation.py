@@ -20,7 +20,7 @@ from util.distributed import joined_processes, rank, world_size
 from util.errors import InputError
 from util.files import atomic_write, first_few
 from util.referring_metrics import GroundTruth, ImageId, ReferringScores, read_ground_truth, referring_scores
-from util.referring_predictions import SingleFrameSet, predict
+from util.referring_predictions import SingleFrameSet, predict, write_set_overview
 from util.settings import Settings
 
 WHOLE_VIDEOS = ("key_frames", "key_masks", "clip_frames", "overwrite")  # flags of other data sets
@@ -153,6 +153,8 @@ def evaluate(
     path = settings.run.output_dir / f"predictions_{settings.data.dataset_file}.json"
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(predictions))
+    if settings.inference.visualize:
+        write_set_overview(dataset, settings)
     return referring_scores(ground_truth, predictions, str(path))
 
 

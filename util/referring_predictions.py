@@ -24,7 +24,7 @@ from util.errors import InputError
 from util.files import atomic_write
 from util.referring_metrics import ImageId
 from util.settings import Settings
-from util.track_pictures import draw_sightings
+from util.track_pictures import OVERVIEW_FRAMES, draw_sightings, spread_frames, write_sheet
 from util.track_record import Mark, Sighting
 
 SingleFrameSet = A2DDataset | JHMDBDataset | RefExpDataset
@@ -58,7 +58,7 @@ def predict(
             raise InputError(f"{clip.name}: {error}") from error
         predictions += as_coco(clip.image_id, answer.result)
         if settings.inference.visualize:
-            write_picture(clip, answer, settings.run.output_dir / f"images_{settings.data.dataset_file}")
+            write_picture(clip, answer, picture_file(settings, clip.image_id))
     return predictions
 
 
@@ -71,14 +71,28 @@ def as_coco(image_id: ImageId, answer: AllQueries) -> list[Prediction]:
     ]
 
 
-def write_picture(clip: RawClip, answer: TrackedFrame, folder: Path) -> None:
-    """The annotated frame with the best query's mask, box and point, as `folder`/<image id>.png."""
+def picture_file(settings: Settings, image_id: ImageId) -> Path:
+    """Where --visualize puts a sample's picture."""
+    name = re.sub(r"[^\w.-]", "_", str(image_id))
+    return settings.run.output_dir / f"images_{settings.data.dataset_file}" / f"{name}.png"
+
+
+def write_picture(clip: RawClip, answer: TrackedFrame, file: Path) -> None:
+    """The annotated frame with the best query's mask, box and point."""
     sighting = Sighting(clip.caption, answer.score, answer.is_key, Mark.of(answer.result))
     mask = answer.probability.cpu().numpy() > 0
     picture = draw_sightings(clip.frames[clip.annotated or 0], [mask], [sighting], str(clip.image_id))
-    name = re.sub(r"[^\w.-]", "_", str(clip.image_id))
-    with atomic_write(folder / f"{name}.png") as temporary:
+    with atomic_write(file) as temporary:
         Image.fromarray(picture).save(temporary)
+
+
+def write_set_overview(dataset: SingleFrameSet, settings: Settings) -> None:
+    """One picture of samples spread over the set, of those whose pictures are on this machine."""
+    spread = spread_frames(len(dataset), OVERVIEW_FRAMES)
+    files = [picture_file(settings, dataset.image_id(index)) for index in spread]
+    pictures = [np.array(Image.open(file)) for file in files if file.is_file()]
+    if pictures:
+        write_sheet(pictures, files[0].parent.with_name(f"{files[0].parent.name}_overview.png"))
 
 
 class _Reader(Dataset):

@@ -103,7 +103,11 @@ def write_pictures(tracks: Tracks, folder: Path) -> None:
 
 def write_overview(tracks: Tracks, path: Path) -> None:
     """Write one picture of frames spread over the video. Raises InputError as `write_pictures` does."""
-    pictures = [tracks.picture(index) for index in tracks.overview_frames()]
+    write_sheet([tracks.picture(index) for index in tracks.overview_frames()], path)
+
+
+def write_sheet(pictures: Sequence[np.ndarray], path: Path) -> None:
+    """Write pictures, uint8 RGB [h, w, 3], at least one, beside each other. Raises InputError where it cannot."""
     sheet = contact_sheet(pictures, min(OVERVIEW_COLUMNS, len(pictures)), OVERVIEW_WIDTH)
     with atomic_write(path) as temporary:
         Image.fromarray(sheet).save(temporary)
