@@ -19,7 +19,8 @@ from datasets.sample import ClipBatch, collate
 from datasets.workers import loading_process, lost_workers_explained
 from models.criterion import Criterion
 from models.tf2 import TF2
-from util.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from util.checkpoint import load_weights
+from util.checkpoint_file import read_checkpoint, save_checkpoint
 from util.distributed import mean_over_workers, rank, world_size
 from util.errors import InputError
 from util.interrupts import Held, held_signals, leave, leaving_on_signals

@@ -17,7 +17,8 @@ from torch.utils.checkpoint import checkpoint
 from torchvision.models import ResNet, ResNet50_Weights, ResNet101_Weights, resnet50, resnet101
 from torchvision.ops import FrozenBatchNorm2d
 
-from util.checkpoint import load_weights, read_checkpoint
+from util.checkpoint import load_weights
+from util.checkpoint_file import read_checkpoint
 from util.errors import InputError
 
 from .swin_transformer import SWIN_CONFIGS, SwinTransformer, imagenet_weights

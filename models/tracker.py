@@ -8,7 +8,8 @@ from dataclasses import replace
 import torch
 
 from datasets.key_frames import KeyChoice
-from util.checkpoint import load_weights, read_checkpoint
+from util.checkpoint import load_weights
+from util.checkpoint_file import read_checkpoint
 from util.distributed import pick_device
 from util.errors import InputError
 from util.model_folder import is_model_folder, own_text_encoder

@@ -17,7 +17,7 @@ from models import build_model
 from opts import parse_settings
 from tests.test_criterion import target
 from tools.make_untrained import SMALL
-from util.checkpoint import read_checkpoint
+from util.checkpoint_file import read_checkpoint
 from util.errors import InputError
 from util.structures import Clips, Tokens
 

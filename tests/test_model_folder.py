@@ -15,7 +15,8 @@ from opts import parse_settings
 from tools.make_text_encoder import Shape, make_text_encoder
 from tools.make_untrained import SENTENCES, clip_images, make_checkpoint
 from tools.pack_model import main as pack_model
-from util.checkpoint import load_weights, read_checkpoint
+from util.checkpoint import load_weights
+from util.checkpoint_file import read_checkpoint
 from util.errors import InputError
 from util.model_folder import CONFIG, WEIGHTS, ModelConfig, folder_flags
 

@@ -12,7 +12,7 @@ from models.tracker import load_tracker
 from opts import parse_settings
 from tools import pack_model
 from tools.make_untrained import SENTENCES, clip_images
-from util.checkpoint import read_checkpoint, save_checkpoint
+from util.checkpoint_file import read_checkpoint, save_checkpoint
 from util.run_record import flat
 
 pytestmark = pytest.mark.usefixtures("one_thread")

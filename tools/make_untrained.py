@@ -15,7 +15,7 @@ import torch
 from models import build_model
 from opts import parse_settings
 from tools.make_text_encoder import make_text_encoder
-from util.checkpoint import save_checkpoint
+from util.checkpoint_file import save_checkpoint
 from util.errors import exit_on_input_error
 from util.settings import Settings
 from util.video_writer import VideoWriter

@@ -30,7 +30,8 @@ from models.tf2 import TF2
 from models.tracker import load_tracker
 from opts import get_args_parser, parse_settings
 from tools.make_untrained import SENTENCES, clip_images
-from util.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from util.checkpoint import load_weights
+from util.checkpoint_file import read_checkpoint, save_checkpoint
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_folder, first_few
 from util.model_folder import CARD, INFERENCE, WEIGHTS, ModelConfig, is_model_folder

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from util.checkpoint import read_checkpoint
+from util.checkpoint_file import read_checkpoint
 from util.errors import InputError
 from util.files import first_few
 from util.run_record import flat

@@ -13,7 +13,8 @@ from torch import nn
 from models.tracker import load_tracker
 from opts import parse_settings
 from tests.faults.refusals import STRANGE, damaged, put, rewritten, tally
-from util.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from util.checkpoint import load_weights
+from util.checkpoint_file import read_checkpoint, save_checkpoint
 from util.model_folder import ModelConfig, folder_flags
 from util.run_record import recorded_model
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.faults.counts import record
-from util.checkpoint import read_checkpoint
+from util.checkpoint_file import read_checkpoint
 
 
 def test_training_for_any_number_of_workers(training, undisturbed, tmp_path):

@@ -21,7 +21,7 @@ from datasets.video_source import open_video
 from models.text_encoder import CaptionTokenizer, build_roberta
 from tests.faults.refusals import put, tally
 from tools.data.convert_refexp_to_coco import load_plain_pickle
-from util.checkpoint import read_checkpoint
+from util.checkpoint_file import read_checkpoint
 from util.mask_io import read_image, read_label_map
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from datasets.ytvos import YouTubeVOSDataset
 from tests.faults.conftest import slow
 from tests.faults.counts import record
 from tests.faults.programs import differing, files_in, start, steps_of, typed
-from util.checkpoint import read_checkpoint
+from util.checkpoint_file import read_checkpoint
 from util.interrupts import ECHO
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
