@@ -5,8 +5,10 @@ Several processes: `torchrun --nproc_per_node N main.py …`. Flags may come fro
 
 if __name__ == "__main__":  # before PyTorch, which takes seconds to import
     from util.interrupts import leave_on_signals
+    from util.repeatable_sums import repeat_sums
 
     leave_on_signals()
+    repeat_sums()
 
 import os
 import random

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .ops.functions import products
+from .ops.functions import fastest_products
 
 FEWEST_ROWS = 1024  # for which packing the weights pays
 _PART = 4096  # rows whose dropout is drawn at once
@@ -62,8 +62,8 @@ class _FeedForward(torch.autograd.Function):
 
 def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
     exact = x.device.type == "cpu" and x.dtype == torch.float32
-    if exact and len(x) >= FEWEST_ROWS and products.available():
-        return products.product(x, products.packed(weight, bias), relu=relu)
+    if exact and len(x) >= FEWEST_ROWS and fastest_products.available(terms=2):
+        return fastest_products.product(x, fastest_products.packed(weight, bias), relu=relu)
     y = F.linear(x, weight, bias)
     return y.relu_() if relu else y
 

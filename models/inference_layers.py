@@ -1,7 +1,7 @@
 """A trained network, made ready to be used alone: the same function in fewer and faster steps.
 
-Frozen batch norms go into convolutions, and convolutions work channels last. On a CPU with AMX, linear layers,
-convolutions and attentions then run on packed weights (ops/functions/products.py).
+Frozen batch norms go into convolutions, and convolutions work channels last. On a CPU, linear layers, convolutions and
+attentions then run on packed weights, as its processor does it best (ops/functions/fastest_products.py).
 
 With precision "bf16", the packed numbers have one term; elsewhere there is autocast (autocast_parts.py).
 """
@@ -19,7 +19,7 @@ from .backbone import ResNetPyramid
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
 from .mlp import MLP
-from .ops.functions import fused_attention, products
+from .ops.functions import fastest_products, fused_attention
 from .ops.modules import FusedDeformAttn, MSDeformAttn
 from .ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedFeedForward, PackedLinear
 from .pixel_decoder import ConvNorm
@@ -48,12 +48,13 @@ def speed_up(network: TF2, precision: str = "fp32") -> None:
     on_cpu = device.type == "cpu"
     if on_cpu:
         keep_freed_memory()
-    if precision == "bf16" and not (on_cpu and products.available()):
+    packable = on_cpu and fastest_products.available(TERMS[precision])
+    if precision == "bf16" and not packable:
         autocast_parts(network)
         return
     if fused_attention.available():
         fuse_attentions(network)
-    if on_cpu and products.available():
+    if packable:
         packed(network, TERMS[precision])
 
 

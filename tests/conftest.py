@@ -14,6 +14,9 @@ from models.frame_segmenter import FrameSegmenter
 from tools.make_text_encoder import make_text_encoder
 from tools.make_untrained import SENTENCES, SMALL, make_checkpoint
 from util.errors import exit_on_input_error
+from util.repeatable_sums import repeat_sums
+
+repeat_sums()  # as main.py does, before anything is multiplied
 
 
 @pytest.fixture(scope="session")

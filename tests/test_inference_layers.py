@@ -17,7 +17,8 @@ from models.feature_levels import with_position
 from models.folded_norms import FROZEN_NORMS, fold_frozen_norms
 from models.inference_layers import speed_up
 from models.mlp import MLP
-from models.ops.functions import fused_attention, products
+from models.ops.functions import fastest_products, fused_attention, onednn_products, products
+from models.ops.functions.onednn_products import TYPES, OrderedLayer
 from models.ops.functions.products import PackedLayer
 from models.ops.modules import FusedDeformAttn, MSDeformAttn
 from models.ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedFeedForward, PackedLinear
@@ -26,7 +27,16 @@ from util.structures import Clips, Tokens
 
 BACKBONES = ("resnet50", "swin_t_p4w7", "timm:tf_efficientnet_lite0", "video_swin_t_p4w7")
 needs_compiled = pytest.mark.skipif(not fused_attention.available(), reason="no compiled operator for the CPU")
-needs_products = pytest.mark.skipif(not products.available(), reason="no compiled products: no library, or no AMX")
+both_ways = pytest.mark.usefixtures("products_by")
+
+
+@pytest.fixture(params=["amx", "onednn"])
+def products_by(request, monkeypatch):
+    """Products of one way, where it works."""
+    if not (products.available() if request.param == "amx" else onednn_products.available(1)):
+        pytest.skip(f"no products by {request.param} on this machine")
+    if request.param == "onednn":
+        monkeypatch.setattr(products, "available", lambda: False)
 
 
 def stir(network, seed=0):
@@ -47,7 +57,11 @@ def count(network, *kinds):
 
 def packed_layers(network):
     lists = (vars(module).values() for module in network.modules())
-    return [value for values in lists for value in values if isinstance(value, PackedLayer)]
+    return [value for values in lists for value in values if isinstance(value, PackedLayer | OrderedLayer)]
+
+
+def terms_of(layer):
+    return layer.terms if isinstance(layer, PackedLayer) else {t: n for n, t in TYPES.items()}[layer.weight.dtype]
 
 
 # ---- the whole network
@@ -69,7 +83,7 @@ def both(network, precision="fp32"):
 
 
 def test_folded_network_gives_the_same(network, monkeypatch):
-    monkeypatch.setattr(products, "available", lambda: False)
+    monkeypatch.setattr(fastest_products, "available", lambda terms: False)
     monkeypatch.setattr(fused_attention, "available", lambda: False)
     linears = count(network, nn.Linear)
     assert_same(*both(network), tolerance=3e-5)
@@ -79,13 +93,13 @@ def test_folded_network_gives_the_same(network, monkeypatch):
 
 @needs_compiled
 def test_fused_network_gives_the_same(network, monkeypatch):
-    monkeypatch.setattr(products, "available", lambda: False)
+    monkeypatch.setattr(fastest_products, "available", lambda terms: False)
     attentions = count(network, MSDeformAttn)
     assert_same(*both(network), tolerance=3e-5)
     assert (count(network, MSDeformAttn), count(network, FusedDeformAttn)) == (0, attentions)
 
 
-@needs_products
+@both_ways
 def test_packed_network_gives_the_same(network):
     assert_same(*both(network), tolerance=1e-4)
     assert not count(network, *FROZEN_NORMS, nn.MultiheadAttention, MSDeformAttn, DeformableEncoderLayer)
@@ -100,23 +114,23 @@ def errors(ours, theirs):
     return [((a - b).norm() / b.norm()).item() for a, b in pairs]
 
 
-@needs_products
+@both_ways
 def test_packed_network_of_one_term_is_near(network):
     ours, before = both(network, "bf16")
     assert all(1e-5 < error < 0.1 for error in errors(ours, before))
-    assert {layer.terms for layer in packed_layers(network)} == {1}
+    assert {terms_of(layer) for layer in packed_layers(network)} == {1}
 
 
 @pytest.mark.parametrize("network", ["resnet50"], indirect=True)
 def test_autocast_where_nothing_is_packed(network, monkeypatch):
-    monkeypatch.setattr(products, "available", lambda: False)
+    monkeypatch.setattr(fastest_products, "available", lambda terms: False)
     ours, before = both(network, "bf16")
     assert all(1e-5 < error < 0.1 for error in errors(ours, before))
     assert all(x.dtype == torch.float32 for x in (ours.last.logits, ours.last.boxes, ours.last.masks))
     assert not packed_layers(network)
 
 
-@needs_products
+@both_ways
 def test_twice_and_copies(text_encoder):
     network = build(text_encoder)[0]
     ours, _ = both(network)
@@ -124,7 +138,7 @@ def test_twice_and_copies(text_encoder):
     assert all(torch.equal(getattr(ours.last, name), getattr(again.last, name)) for name in ("logits", "masks"))
 
 
-@needs_products
+@both_ways
 def test_without_gradients_to_come(text_encoder):
     network = build(text_encoder)[0].train()
     speed_up(network)
@@ -139,7 +153,7 @@ def x(*shape):
     return torch.randn(shape, generator=torch.Generator().manual_seed(4))
 
 
-@needs_products
+@both_ways
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("terms", "bound"), [(2, 1e-5), (1, 1e-2)])
 @torch.inference_mode()
@@ -157,7 +171,7 @@ def test_attention(bias, terms, bound):
         ours(query, key, value, need_weights=True)
 
 
-@needs_products
+@both_ways
 @pytest.mark.parametrize(
     ("layer", "kind"),
     [
@@ -178,7 +192,7 @@ def test_what_is_packed(layer, kind):
     assert type(inference_layers.packed(layer, 2)) is kind
 
 
-@needs_products
+@both_ways
 @pytest.mark.parametrize("conv", [nn.Conv2d(3, 40, (7, 3)), nn.Conv2d(40, 33, 3, padding=(1, 2), stride=(2, 1))])
 @torch.no_grad()
 def test_convolutions(conv):
@@ -213,7 +227,7 @@ def test_fused_attention(levels, heads, points, numbers, padded):
     assert (FusedDeformAttn(attention)(*inputs) - theirs).norm() <= 1e-6 * theirs.norm()
 
 
-@needs_products
+@both_ways
 @pytest.mark.parametrize("width", [32, 72])
 def test_encoder_layer(width):
     layer = noisy(DeformableEncoderLayer(width, MSDeformAttn(width, 3, 4, 2), 600, 0.0))
@@ -226,7 +240,7 @@ def test_encoder_layer(width):
     assert (ours - theirs).norm() <= 3e-5 * theirs.norm()
 
 
-@needs_products
+@both_ways
 @pytest.mark.parametrize("width", [16, 40, 257])
 def test_feedforward_with_norm(width):
     layers = first, second, norm = [

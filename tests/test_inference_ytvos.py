@@ -13,7 +13,7 @@ from PIL import Image
 import inference_frame_key
 from inference_ytvos import main
 from models.frame_segmenter import FrameSegmenter
-from models.ops.functions import products
+from models.ops.functions import fastest_products, onednn_products, products
 from tools.make_untrained import make_checkpoint
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -71,12 +71,14 @@ def record(output, video, key):
 # ---- what a run writes
 
 
-@pytest.mark.parametrize("packed", [True, False])
-def test_precision(run, output, monkeypatch, packed):
+@pytest.mark.parametrize("way", ["amx", "onednn", "autocast"])
+def test_precision(run, output, monkeypatch, way):
     """Another precision, on packed layers or without: other scores, but nearly the same."""
-    if packed and not products.available():
-        pytest.skip("no compiled products: no library, or no AMX")
-    monkeypatch.setattr(products, "available", lambda: packed)
+    there = {"amx": products.available(), "onednn": onednn_products.available(1), "autocast": True}
+    if not there[way]:
+        pytest.skip(f"no {way} on this machine")
+    monkeypatch.setattr(products, "available", lambda: way == "amx")
+    monkeypatch.setattr(fastest_products, "available", lambda terms: way != "autocast")
     scores = {}
     for precision in ("fp32", "bf16"):
         done(run("--precision", precision, "--overwrite", "--key_candidates", "1"))

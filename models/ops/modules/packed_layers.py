@@ -1,4 +1,4 @@
-"""Layers of trained networks on the packed weights of functions/products.py, for inference alone.
+"""Layers of trained networks on the packed weights of functions/fastest_products.py, for inference alone.
 
 They are made from PyTorch's and give the same to some 3e-6, or with one term a number to some 3e-3. They have no
 parameters, and nothing in a state dict.
@@ -8,7 +8,7 @@ N images, C channels in, O out.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..functions.products import convolve, packed, product
+from ..functions.fastest_products import convolve, packed, product
 
 
 class PackedLinear(nn.Module):
