@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
 from .propagation import FrameResult, Question, Track, TrackedFrame
 
-# (tracks, their questions) → answers. All questions are about one frame, and either all alone or none.
+# (tracks, their questions) → answers. All questions are of one kind.
 Answering = Callable[[Sequence[int], Sequence[Question]], Sequence[FrameResult]]
 
 
@@ -39,9 +39,8 @@ def next_group(waiting: Mapping[int, Question]) -> list[int]:
         if forward
         else max(waiting.values(), key=lambda question: question.index)
     )
-    alike = (first.index, first.alone)
     candidates = sorted((forward or waiting).items())
-    return [number for number, question in candidates if (question.index, question.alone) == alike]
+    return [number for number, question in candidates if question.kind == first.kind]
 
 
 def _speak(

@@ -5,7 +5,7 @@ F frames of one video, B pairs of a frame and a sentence.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,11 +27,11 @@ class FrameState(OfTensors):
     """What the network knows of B pairs of a frame and a sentence before any track.
 
     memory    of the frames as they are
-    features  [B, mask_dim, h, w] for the masks
+    features  [B, mask_dim, h, w] for the masks; None: there will be scores alone
     """
 
     memory: Memory
-    features: Tensor
+    features: Tensor | None
 
 
 class FrameSegmenter:
@@ -60,17 +60,18 @@ class FrameSegmenter:
         return self.network.extract_levels(self._clips(frames))
 
     @torch.inference_mode()
-    def read(self, levels: list[Level], text: Text) -> FrameState:
+    def read(self, levels: list[Level], text: Text, *, masks: bool = True) -> FrameState:
         """The levels of F frames, and B sentences: B / F for the first frame, as many for the next one, and so on.
 
-        (Of one clip's frames there are more than sentences.)
+        (Of one clip's frames there are more than sentences.) masks: whether there will be masks too.
         """
-        stride4, *coarser = levels
-        times = max(len(text.words) // len(stride4.features), 1)
-        pairs = [row for row in range(len(stride4.features)) for _ in range(times)]
-        paired = [stride4, *(level.take(pairs) if times > 1 else level for level in coarser)]
-        memory = self.network.encode_levels(paired, text)
-        return FrameState(memory, self.network.pixel_decoder(paired, memory, text))
+        state = FrameState(self.network.encode_levels(_paired(levels, text), text), None)
+        return self.with_features(state, levels, text) if masks else state
+
+    @torch.inference_mode()
+    def with_features(self, state: FrameState, levels: list[Level], text: Text) -> FrameState:
+        """What `read` made of these without masks, with what masks need."""
+        return replace(state, features=self.network.pixel_decoder(_paired(levels, text), state.memory, text))
 
     @torch.inference_mode()
     def answer(
@@ -107,14 +108,26 @@ class FrameSegmenter:
         """Clips of one frame each."""
         return Clips.unpadded(torch.stack(list(frames))[:, None].to(self.device))
 
-    def _best_queries(self, states: QueryState, features: Tensor, size: Size) -> list[FrameResult]:
-        """The best query of each clip, in each of its frames."""
+    def _best_queries(self, states: QueryState, features: Tensor | None, size: Size) -> list[FrameResult]:
+        """The best query of each clip, in each of its frames; without features, its mask is left out."""
         scores = query_scores(states.logits)
         chosen = states.only(scores.argmax(-1))
-        shrunk = torch.tensor([resized_size(size, self.short_side)] * len(scores), device=scores.device)
-        masks = self.network.segment(chosen, features, shrunk).flatten(0, 1)
-        probabilities = resize_masks(masks, size)[:, 0]
         boxes, points = chosen.boxes.flatten(0, 2), chosen.reference.flatten(0, 2)
+        probabilities = boxes.new_empty(len(boxes), 0) if features is None else self._masks(chosen, features, size)
         frames = len(probabilities) // len(scores)
         parts = zip(probabilities, scores.repeat_interleave(frames, 0), boxes, points, strict=True)
         return [FrameResult(*part) for part in parts]
+
+    def _masks(self, chosen: QueryState, features: Tensor, size: Size) -> Tensor:
+        """One query of each clip → probabilities of its frames, [B·T, H, W]."""
+        shrunk = torch.tensor([resized_size(size, self.short_side)] * len(chosen.boxes), device=features.device)
+        masks = self.network.segment(chosen, features, shrunk).flatten(0, 1)
+        return resize_masks(masks, size)[:, 0]
+
+
+def _paired(levels: list[Level], text: Text) -> list[Level]:
+    """Each frame's levels as often as it has sentences; but the finest one, which the network repeats itself."""
+    stride4, *coarser = levels
+    times = max(len(text.words) // len(stride4.features), 1)
+    pairs = [row for row in range(len(stride4.features)) for _ in range(times)]
+    return [stride4, *(level.take(pairs) if times > 1 else level for level in coarser)]

@@ -20,7 +20,7 @@ Video = Sequence[np.ndarray]  # frames, RGB uint8 [H, W, 3]
 class FrameResult:
     """What the network says of one frame at the frame's own size.
 
-    probability  [H, W] of the best query's mask
+    probability  [H, W] of the best query's mask; empty where the score alone was asked for
     scores       [Q] class score of each query
     box          [4] (cx, cy, w, h) in [0, 1] of the best query
     point        [2] (x, y) in [0, 1], its last reference point
@@ -43,11 +43,13 @@ class Question:
     reference  the masked neighbour, RGB uint8 [H, W, 3]; None: in the frame alone
     coming     the frames that are asked about after this one, in their order, as far as is known; a range that counts
                down also says, when it is at its end, that the way was backward
+    score_only whether the mask may be left out of the answer
     """
 
     index: int
     reference: np.ndarray | None = None
     coming: Sequence[int] = ()
+    score_only: bool = False
 
     @property
     def alone(self) -> bool:
@@ -56,6 +58,11 @@ class Question:
     @property
     def backward(self) -> bool:
         return isinstance(self.coming, range) and self.coming.step < 0
+
+    @property
+    def kind(self) -> tuple[int, bool, bool]:
+        """Questions of one kind can be answered together."""
+        return self.index, self.alone, self.score_only
 
 
 @dataclass(frozen=True)
@@ -133,18 +140,27 @@ class Grounder:
     video: Video
     threshold: float = 0.5
 
-    def key_frame(self, index: int, coming: Sequence[int] = ()) -> Asking[KeyFrame]:
+    def key_frame(self, index: int) -> Asking[KeyFrame]:
         """Frame `index` with its own mask."""
-        result = yield Question(index, coming=coming)
-        return KeyFrame(index, result.probability > self.threshold, result)
+        return self._with_mask(index, (yield Question(index)))
 
     def best(self, candidates: Sequence[int], count: int = 1) -> Asking[list[KeyFrame]]:
-        """The `count` candidates of the highest scores, best first, the earlier of equals; keeps no other's mask."""
-        best: list[KeyFrame] = []
+        """The `count` candidates of the highest scores, best first, the earlier of equals; keeps no other's mask.
+
+        Of many, masks may be left out of the answers; those of the chosen ones are then asked for.
+        """
+        best: list[tuple[int, FrameResult]] = []
         for place, index in enumerate(candidates, 1):
-            best.append((yield from self.key_frame(index, candidates[place:])))
-            best = sorted(best, key=lambda key: -key.result.score)[:count]
-        return best
+            result = yield Question(index, coming=candidates[place:], score_only=count < len(candidates))
+            best = sorted([*best, (index, result)], key=lambda answer: -answer[1].score)[:count]
+        keys = []
+        for index, result in best:
+            masked = result.probability.numel() > 0
+            keys.append(self._with_mask(index, result) if masked else (yield from self.key_frame(index)))
+        return keys
+
+    def _with_mask(self, index: int, result: FrameResult) -> KeyFrame:
+        return KeyFrame(index, result.probability > self.threshold, result)
 
 
 def spread_candidates(length: int, count: int) -> list[int]:

@@ -32,8 +32,8 @@ class SentenceStates:
 class SharedStates:
     """States by frame, for tracks that pass the frame together or again; `limit` is in bytes.
 
-    The states of candidates are there again when a track passes them. Levels, which no sentence changes, serve
-    sentences whose tracks pass a frame at different times.
+    Candidates' states and levels are there again when a track passes them; of those, features of masks are made then.
+    Levels, which no sentence changes, also serve sentences whose tracks pass a frame at different times.
     """
 
     def __init__(self, segmenter: FrameSegmenter, frames: FramesReadAhead, text: Text, limit: int):
@@ -42,13 +42,15 @@ class SharedStates:
         self.states: Cache[SentenceStates] = Cache(limit // 2)
 
     def answer(self, sentences: Sequence[int], questions: Sequence[Question]) -> list[FrameResult]:
-        """The questions of these sentences, all about one frame, all with a reference or all without."""
-        first = questions[0]
+        """The questions of these sentences, all of one kind."""
+        first, text = questions[0], self.text.take(sentences)
         self.frames.expect([first.index, *first.coming[:AHEAD]])
         state = self._state(first, sentences)
+        if state.features is None and not first.score_only:
+            state = self.segmenter.with_features(state, self._levels([first.index]), text)
         references = None if first.alone else [question.reference for question in questions]
         size = self.frames[first.index].shape[:2]
-        return self.segmenter.answer(state, self.text.take(sentences), size, references)
+        return self.segmenter.answer(state, text, size, references)
 
     def _state(self, question: Question, sentences: Sequence[int]) -> FrameState:
         """The states of the asked frame; once a track has passed it, they are not needed again."""
@@ -64,21 +66,22 @@ class SharedStates:
         """States of the asked frame, and of as many coming ones as fill a batch."""
         coming = (index for index in question.coming if index not in self.states)
         indices = [question.index, *coming][: max(BATCH // len(sentences), 1)]
-        count = len(sentences)
-        states = self.segmenter.read(self._levels(indices), self.text.take(sentences * len(indices)))
+        count, text = len(sentences), self.text.take(sentences * len(indices))
+        levels = self._levels(indices, again=question.score_only)
+        states = self.segmenter.read(levels, text, masks=not question.score_only)
         for place in reversed(range(len(indices))):  # the asked one last, so that it stays
             rows = states.take(range(place * count, (place + 1) * count))
             self.states.put(indices[place], SentenceStates(sentences, rows), rows.nbytes)
 
-    def _levels(self, indices: Sequence[int]) -> list[Level]:
-        """The levels of F frames, in this order."""
+    def _levels(self, indices: Sequence[int], *, again: bool = False) -> list[Level]:
+        """The levels of F frames, in this order; `again`: whether one sentence alone will need them once more."""
         missing = [index for index in indices if index not in self.levels]
         known = {index: self.levels[index] for index in indices if index in self.levels}
         if missing:
             looked = self.segmenter.look([self.frames.shrunk(index) for index in missing])
-            if len(missing) == len(indices) and len(self.text.sentence) == 1:
+            if len(missing) == len(indices) and len(self.text.sentence) == 1 and not again:
                 return looked  # nobody else will come by
             for place, index in enumerate(missing):
                 known[index] = [level.take(range(place, place + 1)) for level in looked]
-                self.levels.put(index, known[index], sum(level.nbytes for level in known[index]))
+                self.levels.put(index, known[index], sum(level.features.nbytes for level in known[index]))
         return [Level.joined(same) for same in zip(*(known[index] for index in indices), strict=True)]

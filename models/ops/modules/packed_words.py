@@ -1,8 +1,8 @@
 """Attention of many pixels to the few words of their sentence, on packed weights: for inference alone.
 
 With a head's keys k and values v known, its logits x·W_q·kᵀ are linear in the pixel x, and the output is linear in the
-words' shares. Both products of weights are made once, and all pixels go through two small layers, a softmax between them:
-fewer numbers than queries of the full width, none of which is ever in memory.
+words' shares. Both products of weights are made once. All pixels then go through two small layers, a softmax between
+them: fewer numbers than queries of the full width, none of which is ever in memory.
 F frames, B sentences (of each frame B / F that follow one another), N pixels, L words, C width, M heads.
 """
 

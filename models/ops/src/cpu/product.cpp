@@ -30,6 +30,8 @@ constexpr int64_t kCache = 5 << 18;   // bytes that a task's pixels may take: mo
 constexpr int64_t kMostGroups = 16;   // of a task: more would leave threads idle at the end
 constexpr int64_t kFewestGroups = 4;  // each task reads all its weights from the third-level cache: not for less
 constexpr int64_t kSteps = 256;       // that pay for waking a thread
+constexpr int64_t kWeights = 1 << 20; // bytes that stay in the second-level cache beside the pixels
+constexpr int64_t kOutput = 2 << 20;  // bytes, above which nothing would be left of it there for the next layer
 
 // So many that a task's pixels stay in the cache, and as many for each thread.
 int64_t row_tasks_of(const Plan& plan) {
@@ -54,6 +56,8 @@ Plan::Plan(const Product& p, int most_threads) : taps(p), y(p, 0, taps.lines), x
   row_tasks = row_tasks_of(*this);
   // Tasks of the same pixels each pack them; they would each compute the same middle channels. A norm needs all outputs.
   column_tasks = middle_part || p.norm_weight ? 1 : std::min(columns, std::max<int64_t>(1, threads / row_tasks));
+  groups_first = !middle_part && columns * taps.steps() * terms * kTermWeights * 2 <= kWeights;
+  streams = !p.norm_weight && p.images * y.output * x.output * p.out_channels * 4 > kOutput;  // a norm reads it at once
 }
 
 }  // namespace tf2_products

@@ -95,6 +95,8 @@ struct Plan {
   int64_t middle_part;              // channels between two products that are there at a time, 0 where there is one
   int64_t row_tasks, column_tasks;  // among which groups and columns are dealt out
   int threads;
+  bool groups_first;                // or columns (product_sums.h)
+  bool streams;                     // the output goes past the caches, which it would not fit
 
   Plan(const Product&, int threads);
   int64_t tasks() const { return row_tasks * column_tasks; }

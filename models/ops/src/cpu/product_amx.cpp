@@ -92,6 +92,7 @@ Factors first_factors(const Product& p, const Plan& plan, const Memory& memory, 
   f.column_weights = plan.taps.steps() * plan.terms * kTermWeights;
   f.last_column = plan.middle_part ? blocks(p.middle_channels) : plan.columns;
   f.first = f.last = true;
+  f.groups_first = plan.groups_first;
   return f;
 }
 
@@ -113,7 +114,7 @@ void multiply_twice(const Product& p, const Plan& plan, const Memory& memory, Fa
     second.blocks = first.last_column - first.column;
     second.first = first.column == 0;
     second.last = first.last_column == columns;
-    multiply(second, Output(p, memory.places));
+    multiply(second, Output(p, plan, memory.places));
     second.weights += second.blocks * plan.terms * kTermWeights;
   }
 }
@@ -124,7 +125,7 @@ void multiply(const Product& p, const Plan& plan, const Memory& memory, int64_t 
   if (plan.middle_part) return multiply_twice(p, plan, memory, factors);
   factors.column = plan.columns * column / plan.column_tasks;
   factors.last_column = plan.columns * (column + 1) / plan.column_tasks;
-  multiply(factors, Output(p, memory.places));
+  multiply(factors, Output(p, plan, memory.places));
 }
 
 void run(const Product& p, const Plan& plan, int64_t task, const Memory& memory) {
@@ -139,6 +140,7 @@ void run(const Product& p, const Plan& plan, int64_t task, const Memory& memory)
   if (p.norm_weight)
     for (int64_t i = 0; i < groups * kGroup; ++i)
       if (memory.places[i] >= 0) normalise(p, p.output + memory.places[i] * p.out_channels);
+  if (plan.streams) _mm_sfence();  // what was streamed is there for who is told that this task is done
 }
 
 }  // namespace

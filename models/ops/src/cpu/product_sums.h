@@ -76,7 +76,7 @@ inline void add_step(const char* pixels, int64_t pixel, const uint16_t* weights,
 class Output {
  public:
   // places: of a task's pixels in the output, -1 for dropped ones.
-  Output(const Product& p, const int64_t* places) : p_(p), places_(places) {}
+  Output(const Product& p, const Plan& plan, const int64_t* places) : p_(p), places_(places), streams_(plan.streams) {}
 
   void take(const float* sums, int64_t pixel, int64_t column) const {
     if (places_[pixel] < 0) return;
@@ -92,11 +92,16 @@ class Output {
     if (p_.bias) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, p_.bias + channel));
     if (p_.added) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, p_.added + at));
     if (p_.relu) value = _mm512_max_ps(_mm512_setzero_ps(), value);  // the second one's NaN stays
-    _mm512_mask_storeu_ps(p_.output + at, lanes, value);
+    float* to = p_.output + at;
+    if (streams_ && lanes == 0xffff && reinterpret_cast<uintptr_t>(to) % 64 == 0)
+      _mm512_stream_ps(to, value);
+    else
+      _mm512_mask_storeu_ps(to, lanes, value);
   }
 
   const Product& p_;
   const int64_t* places_;
+  const bool streams_;
 };
 
 // Layer norm of a pixel's finished outputs, while they are in the cache.
@@ -192,6 +197,9 @@ struct Factors {
   // Where these are some of the channels only: the sums so far, and whether these are the first ones, and the last.
   float* sums;  // [column][group][pixel][output]
   bool first, last;
+  // Whether a group's columns follow one another, so that its pixels are written as they lie in memory; else the groups
+  // of a column do, which need its weights but once.
+  bool groups_first;
 };
 
 // Finished sums are taken to where they go while the next ones are added up: only the tiles' unit is busy with those.
@@ -201,18 +209,24 @@ class Sums {
   Sums(const Factors& factors, const To& to) : f_(factors), to_(to) {}
 
   void run() {
-    for (int64_t column = f_.column; column < f_.last_column; ++column)
-      for (int64_t group = 0; group < f_.groups; ++group) {
-        f_.first ? clear_sums() : load_sums(so_far(group, column));
-        add_up(group, column);
-        take(kGroup);
-        store_sums(f_.last ? finished_ : so_far(group, column));
-        if (f_.last) pixel_ = group * kGroup, column_ = column, left_ = kGroup;
-      }
+    if (f_.groups_first)
+      for (int64_t group = 0; group < f_.groups; ++group)
+        for (int64_t column = f_.column; column < f_.last_column; ++column) sum(group, column);
+    else
+      for (int64_t column = f_.column; column < f_.last_column; ++column)
+        for (int64_t group = 0; group < f_.groups; ++group) sum(group, column);
     take(kGroup);
   }
 
  private:
+  void sum(int64_t group, int64_t column) {
+    f_.first ? clear_sums() : load_sums(so_far(group, column));
+    add_up(group, column);
+    take(kGroup);
+    store_sums(f_.last ? finished_ : so_far(group, column));
+    if (f_.last) pixel_ = group * kGroup, column_ = column, left_ = kGroup;
+  }
+
   // The taps inside the blocks of channels: they share most of their pixels, which thus stay in the first-level cache.
   void add_up(int64_t group, int64_t column) {
     const int64_t rows = units(kGroup, f_.taps * f_.blocks);
