@@ -29,6 +29,16 @@ CLASSES = {"ytvos": 65, "davis": 78, "a2d": 1, "jhmdb": 1}  # without --binary; 
 COCO_CLASSES = 91
 TRAINING_GROUPS = ("training: clips", "training: loss and matching", "training: optimiser", "training: loop")
 KEY_FLAGS = ("key_frames", "key_masks", "key_model", "key_frame_selector")  # not how many: comparisons give that to all
+# What a program that reads no data set does not need; taken all the same.
+DATA_FLAGS = (
+    *(f"{name}_path" for name in ("coco", "ytvos", "davis", "a2d", "jhmdb")),
+    *("num_frames", "num_workers", "split", "eval", "ngpu", "overwrite"),
+)
+AT_LEAST_ONE = (
+    *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries", "dec_n_points"),
+    *("enc_n_points", "mask_dim", "controller_layers", "dynamic_mask_channels", "num_frames", "batch_size"),
+    *("accumulate", "short_side"),
+)
 KEY_FRAME_SELECTORS = ("argmax", "consensus", "references", "restart")
 
 
@@ -97,6 +107,9 @@ def settings_from(args: argparse.Namespace) -> Settings:
     _report_inert(args)
     if args.two_stage:
         raise InputError("--two_stage is not part of TF²: leave it out")
+    for name in AT_LEAST_ONE:
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name} {getattr(args, name)}: give 1 or more")
     if args.hidden_dim % args.nheads or args.hidden_dim % 32:
         raise InputError(f"--hidden_dim {args.hidden_dim} must be a multiple of 32 and of --nheads {args.nheads}")
     if args.mid_reference and not args.with_box_refine:
@@ -106,8 +119,6 @@ def settings_from(args: argparse.Namespace) -> Settings:
     for name in ("crop_share", "reference_dropout"):
         if not 0 <= getattr(args, name) <= 1:
             raise InputError(f"--{name} {getattr(args, name):g}: a share is from 0 to 1")
-    if args.short_side < 1:
-        raise InputError(f"--short_side {args.short_side}: give 1 pixel or more")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
     checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched
@@ -292,7 +303,7 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     add("--output_dir", default=Path("output"), type=Path, help="where everything is written")
     add("--device", default="auto", help="auto, cpu, cuda, mps")
     add("--seed", default=42, type=int, help="random seed; each process adds its rank")
-    add("--resume", default="", help="checkpoint to load, or to go on from")
+    add("--resume", metavar="FILE", default="", help="checkpoint or model folder to load; training goes on from it")
     add("--eval", action="store_true", help="evaluate, do not train")
     add("--ngpu", type=int, help="processes of inference; default: one a GPU, one without")
 

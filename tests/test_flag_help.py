@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opts import TRAINING_GROUPS, get_args_parser
+from opts import DATA_FLAGS, TRAINING_GROUPS, get_args_parser
 from tools.data import check
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +61,13 @@ def test_training_lists_all(said):
 
 def test_the_programs_own_flags_come_first(said):
     assert groups(said("demo"))[0] == "demo"
+
+
+@pytest.mark.parametrize("name", ["demo", "tools/export"])
+def test_programs_for_one_video_do_not_list_the_flags_of_data_sets(said, name):
+    text = said(name)
+    assert not [flag for flag in (*DATA_FLAGS, "output_dir") if f"--{flag} " in text]
+    assert "--output PATH" in text and "--resume FILE" in text
 
 
 def test_usage_is_what_must_be_given():

@@ -108,6 +108,7 @@ def test_flags_without_effect_say_so_once(capsys):
     "flags",
     [
         *("--two_stage", "--hidden_dim 100", "--num_feature_levels 2", "--short_side 0"),
+        *("--nheads 0", "--num_queries 0", "--enc_layers 0", "--num_frames 0", "--hidden_dim -32"),
         *("--crop_share 2", "--reference_dropout -0.1"),
     ],
 )
@@ -154,6 +155,14 @@ def test_a_flags_file_has_comments_empty_lines_and_several_flags_a_line(tmp_path
     assert (settings.optimiser.epochs, settings.optimiser.lr_drop) == (4, (1, 2))
     assert str(settings.data.ytvos_path) == "my data#1"
     assert str(settings.data.davis_path) == "C:\\data\\davis"
+
+
+def test_a_flags_file_that_is_no_text_is_refused(tmp_path, capsys):
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(SystemExit) as left:
+        parse_settings([f"@{tmp_path / 'picture.jpg'}"])
+    assert left.value.code == 2
+    assert "@FILE" in capsys.readouterr().err
 
 
 def test_an_open_quote_in_a_flags_file_is_an_error(tmp_path):

@@ -29,7 +29,7 @@ from models.ops.functions.back_ends import plain_alone
 from models.recompute import everything_kept
 from models.tf2 import TF2
 from models.tracker import load_network
-from opts import get_args_parser, parse_flags, settings_from
+from opts import DATA_FLAGS, get_args_parser, parse_flags, settings_from
 from tools.make_untrained import clip_images
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_write
@@ -39,6 +39,7 @@ BAR = 1e-3  # the largest difference of a probability or score
 SUFFIX = {"torch": ".pt2", "onnx": ".onnx"}
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OUTPUTS = ("mask", "score")
+IDLE = (*DATA_FLAGS, "output_dir")  # of the inference programs' flags
 SMALLEST = 32  # pixels of a side
 
 Inputs = dict[str, Tensor]
@@ -70,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = get_args_parser()
-    parser.description = __doc__.partition("\n")[0]
+    parser = get_args_parser(__doc__, training=False)
+    parser.leave_out(*IDLE)
     add = parser.add_argument_group("export").add_argument
     add(
         "--format", required=True, choices=list(SUFFIX), help="torch: a program of torch.export; onnx: for ONNX Runtime"
