@@ -124,5 +124,13 @@ def test_signals(number, code):
     assert (as_a_shell_says, "Traceback" in err) == (code, False)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_block_may_have_a_last_word_of_its_own():
+    lines = ("from util.interrupts import leaving_on_signals", "import signal", "with leaving_on_signals(b'gone'):")
+    started = "\n".join([*lines, "    signal.raise_signal(signal.SIGTERM)"])
+    done = subprocess.run([sys.executable, "-c", started], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "gone")
+
+
 def test_a_check_that_says_no(tmp_path):
     assert check.main(["ytvos", "--path", str(tmp_path)]) == 1
