@@ -34,11 +34,18 @@ DATA_FLAGS = (
     *(f"{name}_path" for name in ("coco", "ytvos", "davis", "a2d", "jhmdb")),
     *("num_frames", "num_workers", "split", "eval", "ngpu", "overwrite"),
 )
-AT_LEAST_ONE = (
-    *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries", "dec_n_points"),
-    *("enc_n_points", "mask_dim", "controller_layers", "dynamic_mask_channels", "num_frames", "batch_size"),
-    *("accumulate", "short_side"),
-)
+AT_LEAST = {
+    1: (
+        *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries", "dec_n_points"),
+        *("enc_n_points", "mask_dim", "controller_layers", "dynamic_mask_channels", "num_frames", "batch_size"),
+        *("accumulate", "log_every", "short_side", "clip_frames", "ngpu"),
+    ),
+    0: (
+        *("key_candidates", "feature_memory", "num_workers", "seed", "start_epoch", "epochs", "epoch_clips"),
+        *("max_steps", "checkpoint_steps", "warmup_steps", "max_bad_samples"),
+    ),
+}
+FROM_0_TO_1 = ("crop_share", "reference_dropout", "threshold", "dropout", "pixel_dropout")
 KEY_FRAME_SELECTORS = ("argmax", "consensus", "references", "restart")
 
 
@@ -107,18 +114,13 @@ def settings_from(args: argparse.Namespace) -> Settings:
     _report_inert(args)
     if args.two_stage:
         raise InputError("--two_stage is not part of TF²: leave it out")
-    for name in AT_LEAST_ONE:
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name} {getattr(args, name)}: give 1 or more")
+    _refuse_out_of_range(args)
     if args.hidden_dim % args.nheads or args.hidden_dim % 32:
         raise InputError(f"--hidden_dim {args.hidden_dim} must be a multiple of 32 and of --nheads {args.nheads}")
     if args.mid_reference and not args.with_box_refine:
         raise InputError("--mid_reference refines boxes: it needs --with_box_refine")
     if args.cache_text and not args.freeze_text_encoder:
         raise InputError("--cache_text needs --freeze_text_encoder: what trains changes with every step")
-    for name in ("crop_share", "reference_dropout"):
-        if not 0 <= getattr(args, name) <= 1:
-            raise InputError(f"--{name} {getattr(args, name):g}: a share is from 0 to 1")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
     checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched
@@ -138,6 +140,17 @@ def settings_from(args: argparse.Namespace) -> Settings:
         inference=_pick(InferenceSettings, values),
         run=_pick(RunSettings, values),
     )
+
+
+def _refuse_out_of_range(args: argparse.Namespace) -> None:
+    for least, names in AT_LEAST.items():
+        for name in names:
+            value = getattr(args, name)
+            if value is not None and value < least:
+                raise InputError(f"--{name} {value}: give {least} or more")
+    for name in FROM_0_TO_1:
+        if not 0 <= getattr(args, name) <= 1:
+            raise InputError(f"--{name} {getattr(args, name):g}: give a number from 0 to 1")
 
 
 def _pick(settings: type, values: dict[str, Any]) -> Any:

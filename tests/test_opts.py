@@ -108,6 +108,7 @@ def test_flags_without_effect_say_so_once(capsys):
     "flags",
     [
         *("--two_stage", "--hidden_dim 100", "--num_feature_levels 2", "--short_side 0"),
+        *("--key_candidates -3", "--clip_frames 0", "--seed -1", "--threshold 2", "--threshold nan", "--dropout -1"),
         *("--nheads 0", "--num_queries 0", "--enc_layers 0", "--num_frames 0", "--hidden_dim -32"),
         *("--crop_share 2", "--reference_dropout -0.1"),
     ],
