@@ -43,7 +43,10 @@ class DeformableEncoder(nn.Module):
         padding: Tensor,
         valid_ratios: Tensor,
     ) -> Tensor:
-        """tokens, position [N, S, C]; padding [N, S] bool; valid_ratios [N, levels, 2] → memory [N, S, C]."""
+        """Tokens [N, S, C] → memory of that shape.
+
+        position [N or 1, S, C]; padding [N, S] bool; valid_ratios [N, levels, 2]
+        """
         reference = pixel_centres(shapes, valid_ratios)
         for layer in self.layers:
             inputs = (tokens, position, reference, shapes, padding)

@@ -5,7 +5,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from util.settings import ModelSettings
-from util.structures import Level, Memory, Text, per_frame
+from util.structures import Level, Memory, Text, one_in_memory, per_frame
 
 from .deformable_decoder import DeformableDecoder, DeformableDecoderLayer
 from .deformable_encoder import DeformableEncoder, DeformableEncoderLayer
@@ -60,7 +60,7 @@ class DeformableTransformer(nn.Module):
 
         shapes = [level.shape for level in levels]
         tokens = flat([level.features for level in levels])
-        position = flat([level.position + self.level_embed[i, :, None, None] for i, level in enumerate(levels)])
+        position = flat([p + self.level_embed[i, :, None, None] for i, p in enumerate(positions(levels))])
         padding = torch.cat([level.padding.flatten(1) for level in levels], dim=1)
         valid_ratios = torch.stack([unpadded_share(level.padding) for level in levels], dim=1)
         memory = self.encoder(tokens, position, shapes, padding, valid_ratios)
@@ -77,6 +77,12 @@ class DeformableTransformer(nn.Module):
         position = repeat(queries, "q c -> n q c", n=frames)
         reference = at_least_float32(self.reference_points(position)).sigmoid()
         return self.decoder(content, position, reference, memories)
+
+
+def positions(levels: list[Level]) -> list[Tensor]:
+    """Each level's position [N, C, h, w]; [1, C, h, w] where all frames' are one in memory."""
+    alike = all(one_in_memory(level.position) for level in levels)
+    return [level.position[:1] if alike else level.position for level in levels]
 
 
 def unpadded_share(padding: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from util.structures import Level
 
-from .position_encoding import sine_position_2d
+from .position_encoding import sine_position_2d, unpadded_position_2d
 
 GROUPS = 32
 BACKBONE_LEVELS = 3  # res3, res4, res5
@@ -46,7 +46,10 @@ def least_long_side(coarsest_stride: int, width: int, levels: int) -> int:
 
 def with_position(features: Tensor, padding: Tensor, width: int) -> Level:
     """A map [N, C, h, w] with its padding (nearest, from the frames' [N, H, W]) and position encoding of `width`."""
-    small = F.interpolate(padding[:, None].float(), size=features.shape[-2:], mode="nearest")[:, 0].bool()
-    alike = not torch.is_grad_enabled() and not small.any()  # training does not wait for a GPU's answer
-    position = sine_position_2d(small[:1] if alike else small, width).to(features.dtype)
-    return Level(features, small, position.expand(len(features), -1, -1, -1))
+    shape = tuple(features.shape[-2:])
+    small = F.interpolate(padding[:, None].float(), size=shape, mode="nearest")[:, 0].bool()
+    if torch.is_inference_mode_enabled() and not small.any():  # training does not wait for a GPU's answer
+        position = unpadded_position_2d(shape, width, features.device)
+    else:
+        position = sine_position_2d(small, width)
+    return Level(features, small, position.to(features.dtype).expand(len(features), -1, -1, -1))

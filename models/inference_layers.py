@@ -1,7 +1,8 @@
 """A trained network, made ready to be used alone: the same function in fewer and faster steps.
 
-Frozen batch norms go into convolutions, and convolutions work channels last. On a CPU, linear layers, convolutions and
-attentions then run on packed weights, as its processor does it best (ops/functions/fastest_products.py).
+Frozen batch norms go into convolutions, convolutions work channels last, and the last one before the masks becomes part
+of the mask head. On a CPU, linear layers, convolutions and attentions then run on packed weights, as its processor does
+it best (ops/functions/fastest_products.py).
 
 With precision "bf16", the packed numbers have one term; elsewhere there is autocast (autocast_parts.py).
 """
@@ -13,9 +14,11 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 
 from util.memory import keep_freed_memory
+from util.structures import Text
 
 from .autocast_parts import autocast_parts
 from .backbone import ResNetPyramid
+from .composed_mask_head import ComposedMaskHead
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
 from .mlp import MLP
@@ -49,6 +52,7 @@ def speed_up(network: TF2, precision: str = "fp32") -> None:
     if on_cpu:
         keep_freed_memory()
     packable = on_cpu and fastest_products.available(TERMS[precision])
+    compose_mask_head(network, TERMS[precision] if packable else None)
     if precision == "bf16" and not packable:
         autocast_parts(network)
         return
@@ -56,6 +60,15 @@ def speed_up(network: TF2, precision: str = "fp32") -> None:
         fuse_attentions(network)
     if packable:
         packed(network, TERMS[precision])
+
+
+def compose_mask_head(network: TF2, terms: int | None) -> None:
+    """Let the mask head do the pixel decoder's last convolution, as far as a query's first layer needs it."""
+    convolution = network.pixel_decoder.mask_features
+    if isinstance(convolution, nn.Conv2d):
+        plain = terms is None or not _is_plain_float(convolution.weight)
+        network.mask_head = ComposedMaskHead(network.mask_head, convolution, None if plain else terms)
+        network.pixel_decoder.mask_features = nn.Identity()
 
 
 def fuse_attentions(module: nn.Module) -> None:
@@ -87,9 +100,10 @@ def _(layer: nn.Linear, terms: int) -> nn.Module:
     return PackedLinear(layer, terms) if _gains(layer) else layer
 
 
-@packed.register
-def _(heads: MLP, terms: int) -> nn.Module:
-    return heads  # they read a few rows, and would gain nothing
+@packed.register(MLP)
+@packed.register(ComposedMaskHead)
+def _(module: nn.Module, terms: int) -> nn.Module:
+    return module  # the former read a few rows, and would gain nothing; the latter packs its weights when it has them
 
 
 @packed.register
@@ -111,11 +125,23 @@ def _(attention: nn.MultiheadAttention, terms: int) -> nn.Module:
 
 @packed.register
 def _(block: VisionLanguageBlock, terms: int) -> nn.Module:
+    """Its steps are hidden behind those that take their sums and norms into the products."""
     if _all_gain(block.linear1, block.linear2):
         digest = PackedFeedForward(block.linear1, block.linear2, block.norm3, terms)
-        block._digest = digest.forward  # hides the class's method
+        block._digest = digest.forward
         block.linear1 = block.linear2 = None
-    return _with_packed_children(block, terms)
+    _with_packed_children(block, terms)
+    if isinstance(block.multihead_attn, PackedAttention):
+        block._read = partial(_read_packed, block)
+    return block
+
+
+def _read_packed(block: VisionLanguageBlock, x: Tensor, query: Tensor, text: Text) -> Tensor:
+    """As VisionLanguageBlock._read."""
+    words = block.multihead_attn.words
+    if not words.take(query, text.words):
+        return VisionLanguageBlock._read(block, x, query, text)
+    return words(query, text.keys, text.words, text.padding, added=x, norm=block.norm2)
 
 
 @packed.register

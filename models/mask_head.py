@@ -39,8 +39,7 @@ class DynamicMaskHead(nn.Module):
     def _masks(self, features: Tensor, parameters: Tensor, reference: Tensor) -> Tensor:
         weights, biases = self._split(parameters)
         height, width = features.shape[-2:]
-        pixels = rearrange(features, "n c h w -> n c (h w)")
-        x = einsum(weights[0][..., : self.mask_dim], pixels, "n q o c, n c s -> n q o s")
+        x = self._mixed(features, weights[0][..., : self.mask_dim])
         if self.rel_coord:
             relative = reference[..., None] - pixel_grid(height, width, features)
             x = x + weights[0][..., self.mask_dim :] @ relative
@@ -48,6 +47,10 @@ class DynamicMaskHead(nn.Module):
         for weight, bias in zip(weights[1:], biases[1:], strict=True):
             x = weight @ x.relu() + bias[..., None]
         return rearrange(x, "n q 1 (h w) -> n q h w", h=height)
+
+    def _mixed(self, features: Tensor, weights: Tensor) -> Tensor:
+        """Features [N, C, h, w] in the first layer's proportions [N, Q, O, C] → [N, Q, O, h·w]."""
+        return einsum(weights, rearrange(features, "n c h w -> n c (h w)"), "n q o c, n c s -> n q o s")
 
     def _split(self, parameters: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         sizes = [out * inputs for out, inputs in self.weight_shapes] + [out for out, _ in self.weight_shapes]

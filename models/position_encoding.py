@@ -1,6 +1,7 @@
 """Sine position encodings of pixels and words (spec §2, after "Attention is all you need", eq. 3.5)."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -27,6 +28,12 @@ def sine_position_2d(padding: Tensor, features: int) -> Tensor:
     y = (y - 0.5) / (y[:, -1:, :] + EPSILON) * (2 * math.pi)
     x = (x - 0.5) / (x[:, :, -1:] + EPSILON) * (2 * math.pi)
     return torch.cat((_sine(y, features // 2), _sine(x, features // 2)), dim=-1).permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=16)  # the levels of a few frame sizes
+def unpadded_position_2d(shape: tuple[int, int], features: int, device: torch.device) -> Tensor:
+    """sine_position_2d of a map (h, w) without padding, [1, features, h, w]; made once, for inference alone."""
+    return sine_position_2d(torch.zeros(1, *shape, dtype=torch.bool, device=device), features)
 
 
 def sine_position_1d(padding: Tensor, features: int) -> Tensor:

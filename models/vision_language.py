@@ -61,10 +61,14 @@ class VisionLanguageBlock(nn.Module):
             return rearrange(maps, "(b t) c h w -> b (t h w) c", b=clips)
 
         x = self.norm1(tokens(level.features) + self.dropout(tokens(attended)))
-        x, query = (each_repeated(each, len(text.words) // clips) for each in (x, x + tokens(level.position)))
-        words = self.multihead_attn(query, text.keys, text.words, key_padding_mask=text.padding, need_weights=False)[0]
-        x = self.norm2(x + self.dropout(words))
+        x = self._read(x, x + tokens(level.position), text)
         return rearrange(self._digest(x), "b (t h w) c -> (b t) c h w", h=height, w=width)
+
+    def _read(self, x: Tensor, query: Tensor, text: Text) -> Tensor:
+        """Pixels [B or fewer, N, C], each by the words of its sentence, or of each of its sentences → [B, N, C]."""
+        x, query = (each_repeated(each, len(text.words) // len(x)) for each in (x, query))
+        words = self.multihead_attn(query, text.keys, text.words, key_padding_mask=text.padding, need_weights=False)[0]
+        return self.norm2(x + self.dropout(words))
 
     def _digest(self, x: Tensor) -> Tensor:
         return self.norm3(x + self.dropout(feedforward(x, self.linear1, self.linear2, self.dropout)))

@@ -26,10 +26,13 @@ class OfTensors:
         return self._changed(lambda tensor: tensor.to(device))
 
     def take(self, rows: Sequence[int]) -> Self:
-        """Rows of the first axis of every tensor, in this order; one may come several times. A range shares memory."""
+        """Rows of the first axis of every tensor, in this order; one may come several times.
+
+        A range shares memory, and so do rows that are one in memory.
+        """
         if isinstance(rows, range):
             return self._changed(lambda tensor: tensor[rows.start : rows.stop])
-        return self._changed(lambda tensor: tensor[torch.as_tensor(rows, device=tensor.device)])
+        return self._changed(lambda tensor: _rows(tensor, rows))
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -39,7 +42,9 @@ class OfTensors:
             return first
         values = {f.name: getattr(first, f.name) for f in fields(cls)}
         tensors = [name for name, value in values.items() if isinstance(value, Tensor)]
-        return replace(first, **{name: torch.cat([getattr(part, name) for part in parts]) for name in tensors})
+        return replace(
+            first, **{name: _behind_one_another([getattr(part, name) for part in parts]) for name in tensors}
+        )
 
     @property
     def nbytes(self) -> int:
@@ -51,6 +56,24 @@ class OfTensors:
         tensors = {name: change(value) for name, value in values.items() if isinstance(value, Tensor)}
         inner = {name: value._changed(change) for name, value in values.items() if isinstance(value, OfTensors)}
         return replace(self, **tensors, **inner)
+
+
+def one_in_memory(tensor: Tensor) -> bool:
+    """Whether all rows of the first axis are the same memory: an expanded row, or the only one."""
+    return tensor.stride(0) == 0 or len(tensor) == 1
+
+
+def _behind_one_another(tensors: list[Tensor]) -> Tensor:
+    first = tensors[0]
+    if all(one_in_memory(tensor) and tensor.data_ptr() == first.data_ptr() for tensor in tensors):
+        return first[:1].expand(sum(map(len, tensors)), *first.shape[1:])
+    return torch.cat(tensors)
+
+
+def _rows(tensor: Tensor, rows: Sequence[int]) -> Tensor:
+    if one_in_memory(tensor):
+        return tensor[:1].expand(len(rows), *tensor.shape[1:])
+    return tensor[torch.as_tensor(rows, device=tensor.device)]
 
 
 @dataclass(frozen=True)

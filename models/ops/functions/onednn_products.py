@@ -68,14 +68,16 @@ def product(
     added: Tensor | None = None,
     relu: bool = False,
     norm: nn.LayerNorm | None = None,
+    softmax: int = 0,
+    into: Tensor | None = None,
 ) -> Tensor:
     """As products.product."""
     last = layer if then is None else then
-    output = x.new_empty(*x.shape[:-1], len(last.weight))
+    output = x.new_empty(*x.shape[:-1], len(last.weight)) if into is None else into
     rows, sums = x.reshape(-1, x.shape[-1]), None if added is None else added.reshape(-1, output.shape[-1])
     for part in (slice(start, start + ROWS) for start in range(0, len(rows), ROWS)):
         y = linear(rows[part], layer)
-        y = y if then is None else linear(y.relu_(), then)
+        y = y if then is None else linear(_between(y, softmax), then)
         y = _finished(y, None if sums is None else sums[part], relu=relu)
         output.view(-1, output.shape[-1])[part] = y if norm is None else norm(y)
     return output
@@ -89,6 +91,10 @@ def linear(rows: Tensor, layer: OrderedLayer) -> Tensor:
         return F.linear(rows, weight[:, :, 0, 0], bias)
     line = rows.contiguous()[None, None].permute(0, 3, 1, 2)
     return F.conv2d(line, weight, bias).permute(0, 2, 3, 1)[0, 0]
+
+
+def _between(y: Tensor, softmax: int) -> Tensor:
+    return y.float().unflatten(-1, (-1, softmax)).softmax(-1).flatten(-2) if softmax else y.relu_()
 
 
 def _finished(y: Tensor, added: Tensor | None, *, relu: bool) -> Tensor:

@@ -24,6 +24,7 @@ from .back_ends import compiled, library_file
 
 Pair = tuple[int, int]  # vertical, horizontal
 
+SOFTMAX_WIDTHS = (16, 32)
 _PAIRS = ("in_size", "out_size", "kernel", "stride", "padding", "dilation")
 _TOLERANCES = {2: 1e-4, 1: 1e-2}  # terms → relative error of a check
 
@@ -39,6 +40,7 @@ class _Product(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("middle_weights", "middle_bias", "norm_weight", "norm_bias")),
         ("norm_epsilon", ctypes.c_double),
         ("terms", ctypes.c_int64),
+        ("softmax", ctypes.c_int64),
     )
 
 
@@ -129,12 +131,16 @@ def product(
     added: Tensor | None = None,
     relu: bool = False,
     norm: nn.LayerNorm | None = None,
+    softmax: int = 0,
+    into: Tensor | None = None,
 ) -> Tensor:
     """A linear layer, or `then` another one after a ReLU: x [..., C] → [..., O].
 
-    added  [..., O], to the result
-    relu   whether a ReLU comes last
-    norm   over the last axis, after all that
+    added    [..., O], to the result
+    relu     whether a ReLU comes last
+    norm     over the last axis, after all that
+    softmax  16 or 32: between the two layers, over so many channels at a time, instead of the ReLU
+    into     the result's memory, where there is some already
 
     Raises as `convolve` does.
     """
@@ -146,17 +152,21 @@ def product(
         if one.shape[1:] != (width, 1, 1):
             raise ValueError(f"{width} channels do not fit weights {one.shape}")
         width = one.shape[0]
-    output = torch.empty(*x.shape[:-1], width)
+    if softmax and (softmax not in SOFTMAX_WIDTHS or then is None or layer.shape[0] % softmax):
+        raise ValueError(f"no softmax over {softmax} channels at a time between these layers")
+    output = torch.empty(*x.shape[:-1], width) if into is None else into
+    if output.shape != (*x.shape[:-1], width) or not output.is_contiguous():
+        raise ValueError(f"the result does not fit memory of {tuple(output.shape)}")
     added = None if added is None else added.contiguous()
     line = (1, x.numel() // x.shape[-1])
-    steps = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)} | _norm_fields(norm, width)
+    steps = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "softmax": softmax} | _norm_fields(norm, width)
     _run(x.contiguous(), layers, added, output, relu=relu, images=1, in_size=line, out_size=line, **steps)
     return output
 
 
 def _run(x: Tensor, layers: tuple[PackedLayer, ...], added: Tensor | None, output: Tensor, **fields: Any) -> None:
     """Fill `output`; all tensors lie in memory as the library reads them."""
-    _refuse(x, added)
+    _refuse(x, added, output)
     if added is not None and added.shape != output.shape:
         raise ValueError(f"added {tuple(added.shape)} does not fit the result {tuple(output.shape)}")
     if not output.numel():

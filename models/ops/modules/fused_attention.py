@@ -1,11 +1,13 @@
 """Deformable attention of trained networks around functions/fused_attention.py, for inference on the CPU."""
 
 import torch
-from einops import rearrange
+from einops import einsum, rearrange
 from torch import Tensor, nn
 
 from ..functions.fused_attention import attend, filled
 from .ms_deform_attn import MSDeformAttn
+
+_VECTOR = 16  # channels that the sampler reads where they lie
 
 
 class FusedDeformAttn(nn.Module):
@@ -15,6 +17,8 @@ class FusedDeformAttn(nn.Module):
         super().__init__()
         self.heads, self.points = attention.heads, attention.points
         self.value_proj, self.output_proj = attention.value_proj, attention.output_proj
+        # Also of its own, as value_proj may come to have them packed.
+        self.value_weight, self.value_bias = attention.value_proj.weight, attention.value_proj.bias
         self.raw = _joined(attention)
 
     def forward(
@@ -27,12 +31,33 @@ class FusedDeformAttn(nn.Module):
         self, query: Tensor, reference: Tensor, tokens: Tensor, shapes: list[tuple[int, int]], padding: Tensor
     ) -> Tensor:
         """What goes into the output's projection, [N, Lq, C]."""
+        unpadded = not padding.any()
+        if unpadded and query.shape[1] * self.heads * filled(self.points * len(shapes)) <= tokens.shape[1]:
+            return self._project_samples(query, reference, tokens, shapes)
         value = self.value_proj(tokens)
-        if padding.any():
+        if not unpadded:
             value = value.masked_fill(padding[..., None], 0.0)
         value = rearrange(value, "n s (m d) -> n s m d", m=self.heads)
         raw = rearrange(self.raw(query), "n q (m parts k) -> n q m parts k", m=self.heads, parts=3)
         return attend(value, shapes, reference, raw, self.points)
+
+    def _project_samples(
+        self, query: Tensor, reference: Tensor, tokens: Tensor, shapes: list[tuple[int, int]]
+    ) -> Tensor:
+        """The same for few queries: both steps are linear, and there are fewer samples than tokens to be projected.
+
+        To the sampler, each query of each head is one of a single head, whose values are the tokens. A sample has as
+        much of the projection's bias as of its weight lies within the maps.
+        """
+        raw = rearrange(self.raw(query), "n q (m parts k) -> n (q m) 1 parts k", m=self.heads, parts=3)
+        reference = reference.repeat_interleave(self.heads, 1)
+        ones = tokens.new_ones(*tokens.shape[:2], 1, _VECTOR)
+        within = attend(ones, shapes, reference, raw, self.points)[..., :1]
+        samples = attend(tokens[:, :, None], shapes, reference, raw, self.points)
+        weight = rearrange(self.value_weight, "(m d) c -> m d c", m=self.heads)
+        samples, within = (rearrange(x, "n (q m) c -> n q m c", m=self.heads) for x in (samples, within))
+        value = einsum(samples, weight, "n q m c, m d c -> n q m d")
+        return (value + within * self.value_bias.view(self.heads, -1)).flatten(2)
 
 
 def _joined(attention: MSDeformAttn) -> nn.Linear:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..functions.fastest_products import convolve, packed, product
+from .packed_words import PackedWords
 
 
 class PackedLinear(nn.Module):
@@ -58,6 +59,7 @@ class PackedAttention(nn.Module):
         biases = (None,) * 3 if attention.in_proj_bias is None else attention.in_proj_bias.chunk(3)
         self.inputs = [packed(*layer, terms) for layer in zip(attention.in_proj_weight.chunk(3), biases, strict=True)]
         self.out_proj = packed(attention.out_proj.weight, attention.out_proj.bias, terms)
+        self.words = PackedWords(attention, terms)
 
     def forward(
         self,
@@ -70,6 +72,8 @@ class PackedAttention(nn.Module):
         """query [N, Q, C], key and value [N, K, C], key_padding_mask [N, K] bool, True on padding → [N, Q, C], None."""
         if need_weights:
             raise ValueError("the packed attention does not tell its weights")
+        if self.words.take(query, key):
+            return self.words(query, key, value, key_padding_mask), None
         parts = zip((query, key, value), self.inputs, strict=True)
         heads = [product(x, layer).unflatten(-1, (self.heads, -1)).transpose(1, 2) for x, layer in parts]
         mask = None if key_padding_mask is None else ~key_padding_mask[:, None, None]

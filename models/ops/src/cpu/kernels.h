@@ -2,9 +2,9 @@
 // TF2_VECTOR_BYTES. No header of the C++ library comes in here: its inline functions, compiled for a wide vector unit,
 // could be those that the linker keeps for everyone.
 //
-// A task is one head of one image, or some of its queries. Values are packed head by head into rows of whole vectors:
-// they stay in the cache, and no channel count needs code of its own. In the backward a task alone writes its head's
-// gradients, so that results do not depend on the number of threads.
+// A task is one head of one image, or some of its queries. Values are packed head by head into rows of whole vectors,
+// unless they lie so already: they stay in the cache, and no channel count needs code of its own. In the backward a task
+// alone writes its head's gradients, so that results do not depend on the number of threads.
 #pragma once
 #include "raw_samples.h"
 
@@ -53,8 +53,7 @@ class Outputs {
 
   void run(const Task& task) {
     const Problem& p = problem_;
-    const HeadRows value(p, task, p.tokens);
-    for (int64_t s = 0; s < p.tokens; ++s) values_.pack(s, static_cast<const V*>(p.value) + value.at(s), p.channels);
+    set_values(HeadRows(p, task, p.tokens), static_cast<const V*>(p.value));
     samples_.set_levels(p);
     queries_.set_levels();
     for (int64_t q = task.first_query; q < task.last_query; q += block) {
@@ -65,6 +64,16 @@ class Outputs {
   }
 
  private:
+  // One head alone, of whole vectors, is read where it lies.
+  void set_values(const HeadRows& head, const V* value) {
+    if (head.stride == problem_.channels && problem_.channels == values_.length) {
+      read_ = value + head.first;
+      return;
+    }
+    for (int64_t s = 0; s < problem_.tokens; ++s) values_.pack(s, value + head.at(s), problem_.channels);
+    read_ = values_.rows;
+  }
+
   TF2_INLINE void look(const Task& task, int64_t first, int64_t end) {
     for (int64_t q = first; q < end; ++q) queries_.look(task, q, block, reads_ + (q - first) * samples_.vectors);
   }
@@ -83,7 +92,7 @@ class Outputs {
   template <int units>
   TF2_INLINE int sum(const Reads<T>* reads, int64_t first, V* output) {
     Vector sums[4][units * parts] = {};
-    const V* rows = values_.rows + first * channels;
+    const V* rows = read_ + first * channels;
     for (int64_t left = samples_.count; left > 0; left -= Reads<T>::width, ++reads)
       for (int i = 0; i < (left < Reads<T>::width ? left : Reads<T>::width); ++i)
 #pragma GCC unroll 4
@@ -116,6 +125,7 @@ class Outputs {
 
   const Problem& problem_;
   PackedRows<V> values_;
+  const V* read_ = nullptr;
   Samples<T, L> samples_;
   Queries<T, L> queries_;
   Reads<T>* reads_;

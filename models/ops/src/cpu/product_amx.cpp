@@ -30,6 +30,8 @@ bool amx_available() {
 #else
 #pragma GCC target("avx512f,avx512vl,avx512bf16,amx-tile,amx-bf16,prefer-vector-width=512")
 #endif
+#define TF2_NAMESPACE tf2_amx
+#define TF2_VECTOR_BYTES 64
 #include "product_sums.h"
 
 namespace tf2_products {

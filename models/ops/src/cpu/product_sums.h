@@ -2,6 +2,7 @@
 #pragma once
 #include <immintrin.h>
 
+#include "lanes.h"
 #include "product_pixels.h"
 
 namespace tf2_products {
@@ -121,6 +122,27 @@ inline void normalise(const Product& p, float* row) {
   }
 }
 
+// e^(numbers − the largest of them), and what makes their sum one.
+inline __m512 powers(__m512 numbers, float largest) {
+  return (__m512)TF2_NAMESPACE::exponential(_mm512_sub_ps(numbers, _mm512_set1_ps(largest)));
+}
+inline __m512 share(float sum) { return _mm512_set1_ps(1.0f / sum); }
+
+inline __m512 softmax(__m512 a) {
+  a = powers(a, _mm512_reduce_max_ps(a));
+  return _mm512_mul_ps(a, share(_mm512_reduce_add_ps(a)));
+}
+
+// Of both together.
+inline void softmax(__m512& a, __m512& b) {
+  const float largest = _mm512_reduce_max_ps(_mm512_max_ps(a, b));
+  a = powers(a, largest);
+  b = powers(b, largest);
+  const __m512 of_all = share(_mm512_reduce_add_ps(_mm512_add_ps(a, b)));
+  a = _mm512_mul_ps(a, of_all);
+  b = _mm512_mul_ps(b, of_all);
+}
+
 // The second product's packed pixels.
 class Middle {
  public:
@@ -130,17 +152,25 @@ class Middle {
 
   void take(const float* sums, int64_t pixel, int64_t column) const {
     const int64_t channel = column * kBlock;
-    char* block = pixels_ + pixel * pixel_ + (column - first_) * p_.terms * kTermBytes;
-    split(value(sums, channel), value(sums + 16, channel + 16), p_.terms, block);
+    __m512 a = biased(sums, channel), b = biased(sums + 16, channel + 16);
+    if (p_.softmax == 0) {
+      a = _mm512_max_ps(_mm512_setzero_ps(), a);
+      b = _mm512_max_ps(_mm512_setzero_ps(), b);
+    } else if (p_.softmax == 16) {
+      a = softmax(a);
+      b = softmax(b);
+    } else {
+      softmax(a, b);
+    }
+    split(a, b, p_.terms, pixels_ + pixel * pixel_ + (column - first_) * p_.terms * kTermBytes);
   }
 
  private:
-  // Beyond the last channel, zeros.
-  __m512 value(const float* sums, int64_t channel) const {
-    const __mmask16 lanes = first_lanes(p_.middle_channels - channel);
-    __m512 value = _mm512_load_ps(sums);
-    if (p_.middle_bias) value = _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, p_.middle_bias + channel));
-    return _mm512_max_ps(_mm512_setzero_ps(), value);
+  // Beyond the last channel, zeros: what becomes of them meets weights of zero.
+  __m512 biased(const float* sums, int64_t channel) const {
+    const __m512 value = _mm512_load_ps(sums);
+    if (!p_.middle_bias) return value;
+    return _mm512_add_ps(value, _mm512_maskz_loadu_ps(first_lanes(p_.middle_channels - channel), p_.middle_bias + channel));
   }
 
   const Product& p_;
