@@ -13,8 +13,9 @@ from typing import Any
 
 from datasets.transforms import VIDEO_SHORT_SIDES
 from util.errors import InputError
-from util.flag_help import FlagParser
+from util.flag_help import NO_TEXT, FlagParser
 from util.model_folder import folder_flags, is_model_folder
+from util.names import is_unicode
 from util.settings import (
     DataSettings,
     InferenceSettings,
@@ -74,6 +75,8 @@ def get_args_parser(about: str | None = None, *, training: bool = True) -> FlagP
 
 def flags_in_line(line: str) -> list[str]:
     """The flags in a line of an @file: split as in a shell, but backslashes stay; `#` begins a comment."""
+    if not is_unicode(line):  # Python 3.12 and later put half characters where bytes are no text
+        raise InputError(NO_TEXT)
     words = shlex.shlex(line, posix=True)
     words.whitespace_split, words.escape = True, ""
     try:

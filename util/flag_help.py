@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from util.errors import InputError
+
 PLACEHOLDERS = {int: "N", float: "X", Path: "PATH"}
+NO_TEXT = "a file of flags (@FILE) is not text in UTF-8"
 INDENTATION = 30  # columns, where what a flag does begins
 
 
@@ -54,11 +57,11 @@ class FlagParser(argparse.ArgumentParser):
         self._shared = list(self._action_groups)
 
     def parse_known_args(self, *arguments: Any, **options: Any) -> tuple[argparse.Namespace, list[str]]:
-        """As always; an @file that is no text is an error of one line too."""
+        """As always; raises InputError for an @file that is no text."""
         try:
             return super().parse_known_args(*arguments, **options)
         except UnicodeDecodeError as error:
-            self.error(f"a file of flags (@FILE) is not text in UTF-8 ({error.reason})")
+            raise InputError(NO_TEXT) from error
 
     def format_usage(self) -> str:
         """One line: what must be given."""
