@@ -22,7 +22,7 @@ from datasets.expressions import VideoEntry, normalise_caption
 from datasets.key_frames import KeyChoice, KeyFrameFiles
 from datasets.video_source import FrameFolder, open_video
 from models.tracker import Tracker, load_tracker
-from opts import get_args_parser, parse_flags, settings_from
+from opts import DATA_FLAGS, get_args_parser, parse_flags, settings_from
 from util.claim import claimed
 from util.errors import InputError, exit_on_input_error
 from util.inference_run import TOGETHER
@@ -40,9 +40,11 @@ def demo_parser() -> argparse.ArgumentParser:
     """All flags of the release, and the demo's own."""
     parser = get_args_parser(__doc__, training=False)
     group = parser.add_argument_group("demo")
-    group.add_argument("--video", type=Path, help="video file, or folder of images")
+    group.add_argument("--video", type=Path, help="video file, image, or folder of images")
     group.add_argument("--text", action="append", help="what to segment; may be given again")
-    group.add_argument("--output", default=Path("demo_output"), type=Path, help="where everything is written")
+    group.add_argument("--output", dest="output_dir", type=Path, help="where everything is written")
+    parser.set_defaults(output_dir=Path("demo_output"))
+    parser.leave_out(*DATA_FLAGS, "output_dir")
     add_web_flags(parser)
     return parser
 
@@ -64,25 +66,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def segment_video(settings: Settings, args: argparse.Namespace) -> None:
     """Segment every sentence, then draw them together."""
-    with claimed(args.output), open_video(args.video) as video:
+    output = args.output_dir
+    with claimed(output), open_video(args.video) as video:
         tracker = load_tracker(settings, recorded=True)
         captions = [normalise_caption(text, settings.data.caption_case) for text in args.text]
         for caption in captions:
             tracker.check_caption(caption)
         given = given_keys(settings, named(args.video), video.names, len(captions))
         marks = settings.inference.visualize
-        results = [replace(results_of(args.output, n, text), marks=marks) for n, text in enumerate(args.text)]
+        results = [replace(results_of(output, n, text), marks=marks) for n, text in enumerate(args.text)]
         records = []
         for start in range(0, len(captions), TOGETHER):
             part = slice(start, start + TOGETHER)
             records += segment(tracker, video, captions[part], results[part], given[part])
-        draw(video, records, results, args.output)
+        draw(video, records, results, output)
         if settings.inference.visualize:
-            write_score_plot(video.names, records, args.output / "scores.png")
-            print(f"scores: {args.output / 'scores.png'}")
-    print(
-        f"masks: {args.output / 'masks'}\nvideo: {args.output / 'overlay.mp4'}\npicture: {args.output / 'overview.png'}"
-    )
+            write_score_plot(video.names, records, output / "scores.png")
+            print(f"scores: {output / 'scores.png'}")
+    print(f"masks: {output / 'masks'}\nvideo: {output / 'overlay.mp4'}\npicture: {output / 'overview.png'}")
 
 
 def results_of(output: Path, number: int, text: str) -> ExpressionResults:

@@ -55,12 +55,22 @@ def result_folders(root: Path, *, partial: bool) -> tuple[dict[str, Path], tuple
 def get_args_parser() -> argparse.ArgumentParser:
     """The parser of the flags."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--results_path", type=Path, required=True, help="folder with the predicted masks")
-    parser.add_argument("--davis_path", type=Path, default="data/ref-davis/DAVIS", help="folder with ImageSets")
-    parser.add_argument("--set", default="val", help="name of the list of sequences in ImageSets/2017")
-    parser.add_argument("--task", choices=TASKS, default="unsupervised", help="Ref-DAVIS17's is unsupervised")
-    parser.add_argument("--json", type=Path, help="file for all figures")
-    parser.add_argument("--workers", type=int, default=available_processors(), help="how many processes")
+    parser.add_argument(
+        "--results_path", metavar="DIR", type=Path, required=True, help="folder with the predicted masks"
+    )
+    parser.add_argument(
+        "--davis_path",
+        metavar="DIR",
+        type=Path,
+        default="data/ref-davis/DAVIS",
+        help="folder with ImageSets (default: data/ref-davis/DAVIS)",
+    )
+    parser.add_argument("--set", default="val", help="name of the list of sequences in ImageSets/2017 (default: val)")
+    parser.add_argument(
+        "--task", choices=TASKS, default="unsupervised", help="Ref-DAVIS17's is unsupervised, the default"
+    )
+    parser.add_argument("--json", metavar="FILE", type=Path, help="file for all figures")
+    parser.add_argument("--workers", metavar="N", type=int, default=available_processors(), help="how many processes")
     parser.add_argument("--partial", action="store_true", help="leave out what is missing or wrong, and say so")
     return parser
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from datasets.transforms import VIDEO_SHORT_SIDES
 from util.errors import InputError
-from util.flag_help import FlagParser
+from util.flag_help import NO_TEXT, FlagParser
 from util.model_folder import folder_flags, is_model_folder
+from util.names import is_unicode
 from util.settings import (
     DataSettings,
     InferenceSettings,
@@ -29,6 +30,23 @@ CLASSES = {"ytvos": 65, "davis": 78, "a2d": 1, "jhmdb": 1}  # without --binary; 
 COCO_CLASSES = 91
 TRAINING_GROUPS = ("training: clips", "training: loss and matching", "training: optimiser", "training: loop")
 KEY_FLAGS = ("key_frames", "key_masks", "key_model", "key_frame_selector")  # not how many: comparisons give that to all
+# What a program that reads no data set does not need; taken all the same.
+DATA_FLAGS = (
+    *(f"{name}_path" for name in ("coco", "ytvos", "davis", "a2d", "jhmdb")),
+    *("num_frames", "num_workers", "split", "eval", "ngpu", "overwrite"),
+)
+AT_LEAST = {
+    1: (
+        *("enc_layers", "dec_layers", "dim_feedforward", "hidden_dim", "nheads", "num_queries", "dec_n_points"),
+        *("enc_n_points", "mask_dim", "controller_layers", "dynamic_mask_channels", "num_frames", "batch_size"),
+        *("accumulate", "log_every", "short_side", "clip_frames", "ngpu"),
+    ),
+    0: (
+        *("key_candidates", "feature_memory", "num_workers", "seed", "start_epoch", "epochs", "epoch_clips"),
+        *("max_steps", "checkpoint_steps", "warmup_steps", "max_bad_samples"),
+    ),
+}
+FROM_0_TO_1 = ("crop_share", "reference_dropout", "threshold", "dropout", "pixel_dropout")
 KEY_FRAME_SELECTORS = ("argmax", "consensus", "references", "restart")
 
 
@@ -57,6 +75,8 @@ def get_args_parser(about: str | None = None, *, training: bool = True) -> FlagP
 
 def flags_in_line(line: str) -> list[str]:
     """The flags in a line of an @file: split as in a shell, but backslashes stay; `#` begins a comment."""
+    if not is_unicode(line):  # Python 3.12 and later put half characters where bytes are no text
+        raise InputError(NO_TEXT)
     words = shlex.shlex(line, posix=True)
     words.whitespace_split, words.escape = True, ""
     try:
@@ -97,17 +117,13 @@ def settings_from(args: argparse.Namespace) -> Settings:
     _report_inert(args)
     if args.two_stage:
         raise InputError("--two_stage is not part of TF²: leave it out")
+    _refuse_out_of_range(args)
     if args.hidden_dim % args.nheads or args.hidden_dim % 32:
         raise InputError(f"--hidden_dim {args.hidden_dim} must be a multiple of 32 and of --nheads {args.nheads}")
     if args.mid_reference and not args.with_box_refine:
         raise InputError("--mid_reference refines boxes: it needs --with_box_refine")
     if args.cache_text and not args.freeze_text_encoder:
         raise InputError("--cache_text needs --freeze_text_encoder: what trains changes with every step")
-    for name in ("crop_share", "reference_dropout"):
-        if not 0 <= getattr(args, name) <= 1:
-            raise InputError(f"--{name} {getattr(args, name):g}: a share is from 0 to 1")
-    if args.short_side < 1:
-        raise InputError(f"--short_side {args.short_side}: give 1 pixel or more")
     if args.num_feature_levels < 3:
         raise InputError("--num_feature_levels must be 3 or more: the pixel decoder reads strides 8, 16 and 32")
     checkpoint = bool(args.resume or args.pretrained_weights)  # it brings all weights: nothing else is fetched
@@ -127,6 +143,17 @@ def settings_from(args: argparse.Namespace) -> Settings:
         inference=_pick(InferenceSettings, values),
         run=_pick(RunSettings, values),
     )
+
+
+def _refuse_out_of_range(args: argparse.Namespace) -> None:
+    for least, names in AT_LEAST.items():
+        for name in names:
+            value = getattr(args, name)
+            if value is not None and value < least:
+                raise InputError(f"--{name} {value}: give {least} or more")
+    for name in FROM_0_TO_1:
+        if not 0 <= getattr(args, name) <= 1:
+            raise InputError(f"--{name} {getattr(args, name):g}: give a number from 0 to 1")
 
 
 def _pick(settings: type, values: dict[str, Any]) -> Any:
@@ -292,7 +319,7 @@ def _run_flags(parser: argparse.ArgumentParser) -> None:
     add("--output_dir", default=Path("output"), type=Path, help="where everything is written")
     add("--device", default="auto", help="auto, cpu, cuda, mps")
     add("--seed", default=42, type=int, help="random seed; each process adds its rank")
-    add("--resume", default="", help="checkpoint to load, or to go on from")
+    add("--resume", metavar="FILE", default="", help="checkpoint or model folder to load; training goes on from it")
     add("--eval", action="store_true", help="evaluate, do not train")
     add("--ngpu", type=int, help="processes of inference; default: one a GPU, one without")
 

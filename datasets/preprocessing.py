@@ -8,9 +8,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from util.errors import InputError
+
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet
 STD = (0.229, 0.224, 0.225)
 INFERENCE_SHORT_SIDE = 360
+MOST_PIXELS_SEEN = 1 << 24  # of a frame as the network sees it: the long side of a thin one has no other bound
 # What each level of each channel becomes, [3, 256]: looking it up takes a quarter of the time of computing it.
 _NORMALISED = ((torch.arange(256) / 255 - torch.tensor(MEAN)[:, None]) / torch.tensor(STD)[:, None]).numpy()
 
@@ -45,5 +48,14 @@ def resize_as_pillow(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def inference_frame(image: np.ndarray, short_side: int = INFERENCE_SHORT_SIDE) -> Tensor:
-    """RGB uint8 [H, W, 3] → float32 [3, h, w], the short side 360, bilinear with antialiasing, normalised, unpadded."""
-    return normalise(resize_as_pillow(image, resized_size(image.shape[:2], short_side)))
+    """RGB uint8 [H, W, 3] → float32 [3, h, w], the short side 360, bilinear with antialiasing, normalised, unpadded.
+
+    Raises InputError where that has more than MOST_PIXELS_SEEN.
+    """
+    height, width = resized_size(image.shape[:2], short_side)
+    if height * width > MOST_PIXELS_SEEN:
+        raise InputError(
+            f"frames of {image.shape[1]}×{image.shape[0]} pixels become {width}×{height} for the network, which takes "
+            f"at most {MOST_PIXELS_SEEN:,} pixels: cut or pad them to a less narrow shape, or lower --short_side"
+        )
+    return normalise(resize_as_pillow(image, (height, width)))

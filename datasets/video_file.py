@@ -24,8 +24,10 @@ def open_stream(path: str | Path) -> Iterator[av.VideoStream]:
     Raises:
         FileNotFoundError: there is no such file.
         av.FFmpegError: it is damaged, or no video that is known here; also while frames are decoded.
-        InputError: it holds no pictures, or its frames have more than MOST_PIXELS.
+        InputError: it is empty, holds no pictures, or its frames have more than MOST_PIXELS.
     """
+    if not Path(path).stat().st_size:
+        raise InputError(f"{path}: an empty file (0 bytes); copy or download the video again")
     # "file:": a colon in a name is no protocol. Titles in another encoding than UTF-8 do no harm.
     with av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace") as container:
         if not container.streams.video or container.streams.video[0].codec_context is None:  # None: of no known kind

@@ -96,4 +96,4 @@ def _allowed(problems: list[str], partial: bool) -> list[str]:
 
 def _list(lines: Sequence[str]) -> str:
     rest = len(lines) - SHOWN
-    return "".join(f"\n  {line}" for line in lines[:SHOWN]) + (f"\n  and {rest} more" if rest > 0 else "")
+    return " " + "; ".join([*lines[:SHOWN], *([f"and {rest} more"] if rest > 0 else [])])

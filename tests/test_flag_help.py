@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from opts import TRAINING_GROUPS, get_args_parser
+from opts import DATA_FLAGS, TRAINING_GROUPS, get_args_parser
 from tools.data import check
 
 ROOT = Path(__file__).parents[1]
@@ -61,6 +61,13 @@ def test_training_lists_all(said):
 
 def test_the_programs_own_flags_come_first(said):
     assert groups(said("demo"))[0] == "demo"
+
+
+@pytest.mark.parametrize("name", ["demo", "tools/export"])
+def test_programs_for_one_video_do_not_list_the_flags_of_data_sets(said, name):
+    text = said(name)
+    assert not [flag for flag in (*DATA_FLAGS, "output_dir") if f"--{flag} " in text]
+    assert "--output PATH" in text and "--resume FILE" in text
 
 
 def test_usage_is_what_must_be_given():
@@ -115,6 +122,14 @@ def test_signals(number, code):
         _, err = process.communicate(timeout=60)
     as_a_shell_says = process.returncode if process.returncode >= 0 else 128 - process.returncode
     assert (as_a_shell_says, "Traceback" in err) == (code, False)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_block_may_have_a_last_word_of_its_own():
+    lines = ("from util.interrupts import leaving_on_signals", "import signal", "with leaving_on_signals(b'gone'):")
+    started = "\n".join([*lines, "    signal.raise_signal(signal.SIGTERM)"])
+    done = subprocess.run([sys.executable, "-c", started], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (143, "gone")
 
 
 def test_a_check_that_says_no(tmp_path):

@@ -108,6 +108,8 @@ def test_flags_without_effect_say_so_once(capsys):
     "flags",
     [
         *("--two_stage", "--hidden_dim 100", "--num_feature_levels 2", "--short_side 0"),
+        *("--key_candidates -3", "--clip_frames 0", "--seed -1", "--threshold 2", "--threshold nan", "--dropout -1"),
+        *("--nheads 0", "--num_queries 0", "--enc_layers 0", "--num_frames 0", "--hidden_dim -32"),
         *("--crop_share 2", "--reference_dropout -0.1"),
     ],
 )
@@ -154,6 +156,12 @@ def test_a_flags_file_has_comments_empty_lines_and_several_flags_a_line(tmp_path
     assert (settings.optimiser.epochs, settings.optimiser.lr_drop) == (4, (1, 2))
     assert str(settings.data.ytvos_path) == "my data#1"
     assert str(settings.data.davis_path) == "C:\\data\\davis"
+
+
+def test_a_flags_file_that_is_no_text_is_refused(tmp_path):
+    (tmp_path / "picture.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(InputError, match="@FILE"):
+        parse_settings([f"@{tmp_path / 'picture.jpg'}"])
 
 
 def test_an_open_quote_in_a_flags_file_is_an_error(tmp_path):

@@ -17,6 +17,7 @@ from datasets.preprocessing import MEAN, STD, inference_frame, normalise, resize
 from datasets.reference_frame import black_out
 from datasets.sample import RawClip
 from datasets.transforms import REFCOCO_RANGE, EvalTransform, TrainTransform, make_target, video_range
+from util.errors import InputError
 
 SIZES = Path(__file__).parents[2] / "shared" / "golden" / "resize-sizes.json"
 BLACK = normalise(np.zeros((1, 1, 3), np.uint8))
@@ -90,6 +91,12 @@ def test_evaluation_equals_inference_and_changes_nothing_else():
     assert sample.target.masks.shape == (3, 360, 600) and sample.original_size == (120, 200)
     assert sample.caption == raw.caption and sample.target.label == 7
     assert EvalTransform()(raw_clip(np.ones((1, 60, 200), bool)), None).frames.shape[-2:] == (192, 640)
+
+
+def test_a_frame_so_narrow_that_it_would_fill_the_memory_is_refused():
+    with pytest.raises(InputError, match=r"7×5000 pixels become 360×257142"):
+        inference_frame(np.zeros((5000, 7, 3), np.uint8))
+    assert inference_frame(np.zeros((7, 500, 3), np.uint8), 32).shape == (3, 32, 2285)
 
 
 @pytest.mark.parametrize("colours", ["all", "light", "none"])

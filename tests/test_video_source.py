@@ -134,6 +134,8 @@ def test_what_is_no_video(tmp_path):
     for name in ("empty", "noise.mp4", "nothing.mp4", "notes.txt", "absent.mp4"):
         with pytest.raises(InputError, match=name), open_video(tmp_path / name):
             pass
+    with pytest.raises(InputError, match="empty file"), open_video(tmp_path / "nothing.mp4"):
+        pass
     with pytest.raises(InputError, match="without frames"):
         FrameFolder([])
 

@@ -58,7 +58,8 @@ def test_a_video_is_counted(clip):
 
 
 @pytest.mark.parametrize(
-    ("frames", "size", "said"), [(21, (60, 100), "more than 20 frames"), (1, (240, 428), "428×240")]
+    ("frames", "size", "said"),
+    [(21, (60, 100), "more than 20 frames"), (1, (240, 428), "428×240"), (1, (16, 176), "too narrow")],
 )
 def test_videos_over_a_limit(tmp_path, frames, size, said):
     make_clip(tmp_path / "clip.mp4", frames, size)

@@ -91,6 +91,15 @@ def test_from_a_video_to_its_files(page, clip):
     assert Path(downloaded(page, "Overlay video")).read_bytes()[4:8] == b"ftyp"
 
 
+def test_a_video_that_is_chosen_before_the_page_is_ready_is_not_lost(browser, served, clip):
+    page = browser.new_page()
+    page.set_default_timeout(WAIT)
+    page.goto(served.url, wait_until="commit")
+    send(page, clip)
+    said(page, "6 frames of 100×60 pixels")
+    page.close()
+
+
 def test_what_is_refused_is_said(page, tmp_path, clip):
     segment(page, "a ball")
     page.get_by_text("Drop a video first").wait_for()

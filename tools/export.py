@@ -15,6 +15,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -25,11 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script,
 from datasets.preprocessing import inference_frame, resized_size
 from datasets.reference_frame import black_out
 from models.frame_step import FrameStep
+from models.ops.functions import fastest_products
 from models.ops.functions.back_ends import plain_alone
 from models.recompute import everything_kept
 from models.tf2 import TF2
 from models.tracker import load_network
-from opts import get_args_parser, parse_flags, settings_from
+from opts import DATA_FLAGS, get_args_parser, parse_flags, settings_from
 from tools.make_untrained import clip_images
 from util.errors import InputError, exit_on_input_error
 from util.files import atomic_write
@@ -39,6 +41,7 @@ BAR = 1e-3  # the largest difference of a probability or score
 SUFFIX = {"torch": ".pt2", "onnx": ".onnx"}
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 OUTPUTS = ("mask", "score")
+IDLE = (*DATA_FLAGS, "output_dir")  # of the inference programs' flags
 SMALLEST = 32  # pixels of a side
 
 Inputs = dict[str, Tensor]
@@ -70,8 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = get_args_parser()
-    parser.description = __doc__.partition("\n")[0]
+    parser = get_args_parser(__doc__, training=False)
+    parser.leave_out(*IDLE)
     add = parser.add_argument_group("export").add_argument
     add(
         "--format", required=True, choices=list(SUFFIX), help="torch: a program of torch.export; onnx: for ONNX Runtime"
@@ -134,8 +137,10 @@ def export(step: FrameStep, example: Inputs, kind: str, path: Path) -> None:
 def trace(step: FrameStep, example: Inputs) -> ExportedProgram:
     """The step as a graph of PyTorch's own operators; the number of words is free, the frame's size is not."""
     free = {"words": {1: Dim.DYNAMIC}, "padding": {1: Dim.DYNAMIC}}
-    # With gradients, nothing in the network asks for a tensor's values, which no graph could follow.
-    with torch.enable_grad(), everything_kept(), plain_alone():
+    # With gradients, nothing in the network asks for a tensor's values, which no graph could follow; but for the fast
+    # products of large layers, which are of this CPU alone.
+    slow = patch.object(fastest_products, "available", lambda terms: False)
+    with torch.enable_grad(), everything_kept(), plain_alone(), slow:
         return torch.export.export(step, (), example, dynamic_shapes={name: free.get(name) for name in example})
 
 

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from util.errors import InputError
+
 PLACEHOLDERS = {int: "N", float: "X", Path: "PATH"}
+NO_TEXT = "a file of flags (@FILE) is not text in UTF-8"
 INDENTATION = 30  # columns, where what a flag does begins
 
 
 def placeholder(action: argparse.Action) -> str:
-    """What stands for a flag's value: its type, or the last word of its name."""
+    """What stands for a flag's value: what it says itself, its type, or the last word of its name."""
+    if isinstance(action.metavar, str):
+        return action.metavar
     return PLACEHOLDERS.get(action.type) or action.dest.rpartition("_")[2].upper()
 
 
@@ -42,9 +47,21 @@ class FlagParser(argparse.ArgumentParser):
         self.unused = unused
         self._shared: list[Any] = []
 
+    def leave_out(self, *names: str) -> None:
+        """Flags that are taken, and that `--help` does not show."""
+        for name in names:
+            self._option_string_actions[f"--{name}"].help = argparse.SUPPRESS
+
     def shared_so_far(self) -> None:
         """Groups that are added from now on are the program's own."""
         self._shared = list(self._action_groups)
+
+    def parse_known_args(self, *arguments: Any, **options: Any) -> tuple[argparse.Namespace, list[str]]:
+        """As always; raises InputError for an @file that is no text."""
+        try:
+            return super().parse_known_args(*arguments, **options)
+        except UnicodeDecodeError as error:
+            raise InputError(NO_TEXT) from error
 
     def format_usage(self) -> str:
         """One line: what must be given."""

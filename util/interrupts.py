@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import NoReturn
 
@@ -35,7 +36,7 @@ class Held:
             self.number, self._at = number, time.monotonic()
 
 
-def leave(number: int, _: FrameType | None = None) -> NoReturn:
+def leave(number: int, _: FrameType | None = None, *, said: bytes = SAID) -> NoReturn:
     """End the program, as a handler or by its own will: raises SystemExit with the shell's code for signal `number`.
 
     On the way out things are put in order, which an echo does not cut short; a later signal does.
@@ -48,7 +49,7 @@ def leave(number: int, _: FrameType | None = None) -> NoReturn:
 
     for other in SIGNALS:
         signal.signal(other, again)
-    os.write(2, SAID)  # print() cannot be entered twice, and a signal may come within it
+    os.write(2, said)  # print() cannot be entered twice, and a signal may come within it
     raise SystemExit(128 + number)
 
 
@@ -59,9 +60,11 @@ def leave_on_signals() -> None:
 
 
 @contextmanager
-def leaving_on_signals() -> Iterator[None]:
-    """The same for a block; outside the main thread, where Python allows no handlers, nothing changes."""
-    with _handling(leave):
+def leaving_on_signals(said: bytes = SAID) -> Iterator[None]:
+    """The same for a block, with a last word of its own; outside the main thread, where Python allows no handlers,
+    nothing changes.
+    """
+    with _handling(partial(leave, said=said)):
         yield
 
 

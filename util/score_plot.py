@@ -38,6 +38,12 @@ def write_score_plot(names: Sequence[str], records: Sequence[TrackRecord], path:
     step = -(-len(names) // MOST_TICKS)
     axes.set_xticks(range(0, len(names), step), names[::step])
     axes.grid(alpha=0.3)
-    figure.legend(loc="outside upper left", frameon=False, fontsize=9, title="★ key frame", alignment="left")
+    figure.legend(
+        loc="outside upper left",
+        frameon=False,
+        fontsize=9,
+        title="★ key frame, scored without a reference",
+        alignment="left",
+    )
     with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

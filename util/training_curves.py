@@ -79,6 +79,8 @@ def draw(runs: Sequence[Run], output: Path, window: int) -> None:
         panel.set_title(title, fontsize=10)
         panel.tick_params(labelsize=8)
         panel.grid(alpha=0.3)
+        panel.set_ylim(bottom=0)
+        panel.ticklabel_format(axis="y", scilimits=(-3, 4))
     legend = panels.flat[-1]
     legend.axis("off")
     legend.legend(*panels.flat[0].get_legend_handles_labels(), loc="center", title="run")

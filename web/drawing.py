@@ -58,7 +58,8 @@ def _plot(result: Result, colors: Sequence[str], index: int) -> str:
     parts.append(_line(_x(index, last), 0, _x(index, last), HEIGHT, "here"))
     words = f"Score of each sentence on frames 0 to {result.frames - 1}"
     drawn = f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
-    return f'<div class="plot"><span>1</span>{drawn}<span>0</span></div><p class="said">{words}; dots: key frames.</p>'
+    below = f"{words}; dots: key frames, scored without a reference."
+    return f'<div class="plot"><span>1</span>{drawn}<span>0</span></div><p class="said">{below}</p>'
 
 
 def _x(index: float, last: float) -> float:

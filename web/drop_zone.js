@@ -7,6 +7,12 @@ const say = (text, refused) => {
   said.classList.toggle("refused", refused);
 };
 
+// The session's address, which a page has some moments after it is shown; later where the server is busy.
+const address = async () => {
+  for (let left = 600; !props.value && left > 0; left--) await new Promise((then) => setTimeout(then, 100));
+  return props.value;
+};
+
 const send = async (file) => {
   if (!file) return;
   if (file.size > props.most_bytes) {
@@ -15,7 +21,7 @@ const send = async (file) => {
   }
   say(`${file.name}: sending and checking …`, false);
   try {
-    const answer = await fetch(props.value, { method: "PUT", body: file });
+    const answer = await fetch(await address(), { method: "PUT", body: file });
     const { message } = await answer.json();
     say(`${file.name}: ${message}`, !answer.ok);
     if (answer.ok) trigger("upload");
@@ -24,10 +30,13 @@ const send = async (file) => {
   }
 };
 
-zone.querySelector("input").addEventListener("change", (event) => {
-  send(event.target.files[0]);
-  event.target.value = ""; // so that the same file can be chosen again
-});
+const input = zone.querySelector("input");
+const chosen = () => {
+  send(input.files[0]);
+  input.value = ""; // so that the same file can be chosen again
+};
+input.addEventListener("change", chosen);
+chosen(); // what was chosen before this ran
 for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
   zone.addEventListener(name, (event) => {
     event.preventDefault();

@@ -20,6 +20,7 @@ from starlette.concurrency import run_in_threadpool
 
 from models.tracker import Tracker, load_tracker
 from util.errors import InputError
+from util.interrupts import leaving_on_signals
 from util.settings import Settings
 from web.flags import Limits, limits_from
 from web.guard import Guard
@@ -29,6 +30,7 @@ from web.video_check import inspect_video
 from web.visits import Visits
 
 GRACE = 2  # seconds that open pages have when the server stops
+STOPPED = b"stopped: what visitors sent and got is deleted\n"
 LAST_WORK = 20  # seconds that a job has then to stop and delete its files
 
 
@@ -42,7 +44,8 @@ def run_server(settings: Settings, args: argparse.Namespace) -> int:
         host = f"[{args.host}]" if ":" in args.host else args.host
         print(f"page: http://{host}:{listening.getsockname()[1]}  (Ctrl+C stops it)", flush=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE)
-        uvicorn.Server(config).run(sockets=[listening])
+        with leaving_on_signals(STOPPED):
+            uvicorn.Server(config).run(sockets=[listening])
     return 0
 
 

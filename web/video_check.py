@@ -23,6 +23,7 @@ CONTAINERS = (
     (0, b"\x00\x00\x01\xba", "mpeg"),
     (188, b"\x47", "mpegts"),
 )
+MOST_NARROW = 10  # times the short side: the network enlarges a frame until that is long enough
 KINDS = "mp4, mov, webm, mkv, avi, ogv or mpeg"
 
 
@@ -54,6 +55,8 @@ def inspect_video(path: Path, limits: Limits) -> VideoFacts:
 def _container(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(256)
+    if not start:
+        raise InputError("This file is empty (0 bytes). Copy or download the video again.")
     for offset, mark, name in CONTAINERS:
         if start[offset:].startswith(mark):
             return name
@@ -87,6 +90,10 @@ def _check_size(width: int, height: int, limits: Limits) -> None:
         raise InputError(
             f"Frames of {width}×{height} = {width * height:,} pixels; at most {limits.max_pixels:,} are taken. "
             "Scale the video down."
+        )
+    if max(width, height) > MOST_NARROW * min(width, height):
+        raise InputError(
+            f"Frames of {width}×{height} pixels are too narrow: one side may be {MOST_NARROW} times the other."
         )
 
 
