@@ -21,9 +21,9 @@ def feedforward(tokens: Tensor, first: nn.Linear, second: nn.Linear, dropout: nn
     """second(dropout(relu(first(tokens)))), [..., C] → the same; under autocast in its type.
 
     For the backward pass, only the tokens and what goes into `second` are kept: where that is zero, the ReLU or the
-    dropout stopped it. There are no gradients of gradients.
+    dropout stopped it. There are no gradients of gradients. Compilers are shown the plain steps.
     """
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() or torch.compiler.is_compiling():
         return plain_feedforward(tokens, first, second, dropout)
     device = tokens.device.type
     dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else tokens.dtype

@@ -200,7 +200,9 @@ def test_a_frame_goes_through_the_backbone_once_for_all_sentences(tracker, video
 def test_candidates_are_read_with_the_sentence_once(tracker, video, monkeypatch):
     pairs, read = [], FrameSegmenter.read
     monkeypatch.setattr(
-        FrameSegmenter, "read", lambda s, levels, text: pairs.append(len(text.words)) or read(s, levels, text)
+        FrameSegmenter,
+        "read",
+        lambda s, levels, text, **masks: pairs.append(len(text.words)) or read(s, levels, text, **masks),
     )
     together(tracker("--key_candidates", 0), video)
     assert sum(pairs) == LENGTH * len(CAPTIONS)

@@ -15,7 +15,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -26,7 +25,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run as a script,
 from datasets.preprocessing import inference_frame, resized_size
 from datasets.reference_frame import black_out
 from models.frame_step import FrameStep
-from models.ops.functions import fastest_products
 from models.ops.functions.back_ends import plain_alone
 from models.recompute import everything_kept
 from models.tf2 import TF2
@@ -137,10 +135,8 @@ def export(step: FrameStep, example: Inputs, kind: str, path: Path) -> None:
 def trace(step: FrameStep, example: Inputs) -> ExportedProgram:
     """The step as a graph of PyTorch's own operators; the number of words is free, the frame's size is not."""
     free = {"words": {1: Dim.DYNAMIC}, "padding": {1: Dim.DYNAMIC}}
-    # With gradients, nothing in the network asks for a tensor's values, which no graph could follow; but for the fast
-    # products of large layers, which are of this CPU alone.
-    slow = patch.object(fastest_products, "available", lambda terms: False)
-    with torch.enable_grad(), everything_kept(), plain_alone(), slow:
+    # With gradients, nothing in the network asks for a tensor's values, which no graph could follow.
+    with torch.enable_grad(), everything_kept(), plain_alone():
         return torch.export.export(step, (), example, dynamic_shapes={name: free.get(name) for name in example})
 
 

@@ -121,7 +121,7 @@ class Case:
 
     def plain_gflop(self) -> float:
         """Of one tracked frame and sentence, the plain way."""
-        with FlopCounterMode(display=False) as counter, plain_operator():
+        with FlopCounterMode(display=False) as counter, plain_operator(), torch.no_grad():
             self.plain.segment(self.video[0], self.captions[0], self.video[1])
         return counter.get_total_flops() / 1e9
 
@@ -156,7 +156,7 @@ def _network(args: Namespace) -> tuple[torch.nn.Module, Settings]:
     flags = ["--backbone", args.backbone, "--backbone_pretrained", "random", "--with_box_refine", "--binary"]
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        make_text_encoder(Path(folder), SENTENCES)
+        make_text_encoder(Path(folder), CAPTIONS)
         settings = parse_settings([*flags, "--text_encoder", folder, "--device", "cpu", "--short_side", str(SIZE[0])])
         network = build_network(settings).eval().requires_grad_(False)
         network.tokenizer(CAPTIONS)  # read now: the folder goes

@@ -15,6 +15,7 @@ from datasets.reference_frame import black_out, outward
 from models.postprocessors import BestQueryMasks
 from models.propagation import Video, spread_candidates
 from models.tf2 import TF2
+from util.memory import keep_freed_memory, usual_memory
 from util.structures import Clips
 
 CANDIDATES = 10  # for the key frame
@@ -28,6 +29,17 @@ def plain_operator() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def plain_inference() -> Iterator[None]:
+    """Within, that, without gradients, and memory as the C library has it."""
+    usual_memory()
+    try:
+        with plain_operator(), torch.inference_mode():
+            yield
+    finally:
+        keep_freed_memory()
+
+
 class PlainTracker:
     """A network, and the short side of what it sees."""
 
@@ -37,7 +49,7 @@ class PlainTracker:
 
     def track(self, video: Video, caption: str, key_mask: np.ndarray | None) -> dict[int, np.ndarray]:
         """Frame → mask bool [H, W]; from a mask of the middle frame, or from the best of the candidates."""
-        with plain_operator(), torch.inference_mode():
+        with plain_inference():
             key = len(video) // 2
             if key_mask is None:
                 key, key_mask = self._key_frame(video, caption)
