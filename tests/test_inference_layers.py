@@ -12,10 +12,12 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from models import inference_layers
+from models.composed_mask_head import ComposedMaskHead
 from models.deformable_encoder import DeformableEncoderLayer
 from models.feature_levels import with_position
 from models.folded_norms import FROZEN_NORMS, fold_frozen_norms
 from models.inference_layers import speed_up
+from models.mask_head import DynamicMaskHead
 from models.mlp import MLP
 from models.ops.functions import fastest_products, fused_attention, onednn_products, products
 from models.ops.functions.onednn_products import TYPES, OrderedLayer
@@ -172,6 +174,26 @@ def test_attention(bias, terms, bound):
 
 
 @both_ways
+@pytest.mark.parametrize("words", [3, 16, 17, 32])
+@pytest.mark.parametrize("bias", [True, False])
+@torch.inference_mode()
+def test_words_of_several_sentences_a_frame(words, bias):
+    torch.manual_seed(0)
+    attention, norm = nn.MultiheadAttention(64, 2, bias=bias, batch_first=True).eval(), noisy(nn.LayerNorm(64))
+    padding = torch.zeros(4, words, dtype=torch.bool)
+    padding[1, 2:] = True
+    pixels, keys, values, added = x(2, 70, 64), x(4, words, 64), x(4, words, 64) + 1, x(2, 70, 64).flip(0)
+    attended, _ = attention(pixels.repeat_interleave(2, 0), keys, values, padding, need_weights=False)
+    ours = PackedAttention(attention, 2).words
+    assert ours.take(pixels, keys)
+    assert (ours(pixels, keys, values, padding) - attended).norm() <= 1e-5 * attended.norm()
+    theirs = norm(added.repeat_interleave(2, 0) + attended)
+    assert (ours(pixels, keys, values, padding, added, norm) - theirs).norm() <= 1e-5 * theirs.norm()
+    assert not ours.take(pixels[:, :9], keys), "for few pixels it does not pay"
+    assert not ours.take(pixels, x(4, 33, 64)), "nor for many words"
+
+
+@both_ways
 @pytest.mark.parametrize(
     ("layer", "kind"),
     [
@@ -225,6 +247,36 @@ def test_fused_attention(levels, heads, points, numbers, padded):
     inputs[-1][0, 5:] = padded
     theirs = attention(*inputs)
     assert (FusedDeformAttn(attention)(*inputs) - theirs).norm() <= 1e-6 * theirs.norm()
+
+
+@needs_compiled
+@pytest.mark.parametrize("numbers", [2, 4])
+@pytest.mark.parametrize("width", [13, 16])
+def test_few_queries_are_sampled_before_they_are_projected(numbers, width):
+    attention = noisy(MSDeformAttn(4 * width, 2, 4, 4))
+    shapes = [(18, 20), (9, 10)]
+    tokens, query, reference = x(2, 450, 4 * width), x(2, 5, 4 * width), x(2, 5, 2, numbers).sigmoid()
+    padding = torch.zeros(2, 450, dtype=torch.bool)
+    ours, projected = FusedDeformAttn(attention), []
+    ours.value_proj.register_forward_hook(lambda *_: projected.append(1))
+    for asked, wanted in ((query, 0), (x(2, 9, 4 * width), 1)):
+        inputs = (asked, reference.repeat(1, 2, 1, 1)[:, : asked.shape[1]], tokens, shapes, padding)
+        theirs, _ = attention(*inputs), projected.clear()
+        assert (ours(*inputs) - theirs).norm() <= 1e-6 * theirs.norm()
+        assert len(projected) == wanted
+
+
+@both_ways
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("queries", "images", "rel_coord"), [(1, 3, True), (5, 1, False)])
+@torch.inference_mode()
+def test_mask_head_with_the_convolution_before_it(packed, queries, images, rel_coord):
+    head, convolution = DynamicMaskHead(24, 8, rel_coord), noisy(nn.Conv2d(40, 24, 3, padding=1))
+    features, points = x(images, 40, 9, 13), x(images, queries, 2).sigmoid() * 40
+    parameters = x(images, queries, head.num_parameters)
+    theirs = head(convolution(features), parameters, points)
+    ours = ComposedMaskHead(head, convolution, 2 if packed else None)(features, parameters, points)
+    assert (ours - theirs).norm() <= 1e-5 * theirs.norm()
 
 
 @both_ways

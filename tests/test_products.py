@@ -69,6 +69,9 @@ pairs = st.tuples(*kernels)
 )
 @example(1, (60, 70), (64, 3, 7, 7), {"stride": (2, 2), "padding": (3, 3)}, (False, False, True))
 @example(1, (1, 1500), (5, 2, 1, 5), {"stride": (1, 3), "padding": (0, 2), "dilation": (1, 2)}, (True, True, True))
+@example(1, (60, 170), (64, 8, 1, 1), {}, (True, True, True))  # too large an output for the cache
+@example(1, (60, 170), (67, 8, 1, 1), {}, (True, False, True))  # of which lines are shared by pixels
+@example(1, (20, 40), (130, 300, 3, 3), {"padding": (1, 1)}, (True, False, False))  # and too large weights
 def test_convolution(terms, images, size, weight, steps, then):
     """`weight` is the shape [O, C, kh, kw]; `then`: with a bias, something added, and a ReLU."""
     bias, add, relu = then
@@ -121,6 +124,32 @@ def test_two_in_a_row(terms, rows, channels, bias, add):
     last = {"added": random(rows, last, seed=3) if add else None, "relu": add}
     ours = product(x, packed(*weights, terms=terms), then=packed(*then, terms=terms), **last)
     assert_near(ours, x, *weights, then, **last, bound=2.1 * BOUNDS[terms])
+
+
+@needs_products
+@numbers_of_terms
+@pytest.mark.parametrize("width", [16, 32])
+@pytest.mark.parametrize(("rows", "groups"), [(1, 1), (70, 3), (300, 20)])
+def test_softmax_between(terms, width, rows, groups):
+    x, first, then = random(rows, 40), layer(groups * width, 40), layer(35, groups * width)
+    first[1][3] = -torch.inf  # a word that is none
+    ours = product(x, packed(*first, terms=terms), then=packed(*then, terms=terms), softmax=width)
+    shares = F.linear(x.double(), *map(torch.Tensor.double, first)).unflatten(1, (groups, width)).softmax(2)
+    wanted = F.linear(shares.flatten(1), *map(torch.Tensor.double, then))
+    assert (ours - wanted).norm() <= {2: 1e-5, 1: 1e-2}[terms] * wanted.norm()
+    for wrong in (8, 48):
+        with pytest.raises(ValueError, match="no softmax"):
+            product(x, packed(*first, terms=terms), then=packed(*then, terms=terms), softmax=wrong)
+
+
+@needs_products
+def test_results_go_into_memory_that_is_there():
+    x, weights, rows = random(40, 50), packed(*layer(60, 50)), torch.zeros(3, 40, 60)
+    assert product(x, weights, into=rows[1]).data_ptr() == rows[1].data_ptr()
+    assert torch.equal(rows[1], product(x, weights))
+    assert not rows[0].any() | rows[2].any()
+    with pytest.raises(ValueError, match="does not fit memory"):
+        product(x, weights, into=rows[0].T)
 
 
 @needs_products

@@ -208,6 +208,15 @@ def test_candidates_are_read_with_the_sentence_once(tracker, video, monkeypatch)
     assert sum(pairs) == LENGTH * len(CAPTIONS)
 
 
+@pytest.mark.parametrize("captions", [CAPTIONS, CAPTIONS[:1]])
+def test_candidates_have_no_masks_but_the_best_one(tracker, video, captions):
+    """Each frame's features of masks are made once: for the key frame, and when a track passes."""
+    made, asking = [], tracker("--key_candidates", 0)
+    asking.segmenter.network.pixel_decoder.register_forward_hook(lambda *_: made.append(len(_[2])))
+    together(asking, video, captions)
+    assert sum(made) == LENGTH * len(captions)
+
+
 @torch.inference_mode()
 def test_frames_and_sentences_are_read_as_pairs(tracker, video):
     segmenter, rows = tracker().segmenter, []
