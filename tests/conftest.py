@@ -17,6 +17,15 @@ from util.errors import exit_on_input_error
 from util.repeatable_sums import repeat_sums
 
 repeat_sums()  # as main.py does, before anything is multiplied
+pytest.register_assert_rewrite("web_server")  # which test_web.py and test_web_browser.py name as a plugin, too
+
+# Files whose tests take long, begun first: what is left for the end is short, and all processes end together.
+LONG = ("test_scripts.py", "test_export.py", "test_launch.py", "faults", "test_bench_training.py", "test_engine.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The order within a file stays, because fixtures of the file are made once."""
+    items.sort(key=lambda item: not {item.path.name, item.path.parent.name} & set(LONG))
 
 
 @pytest.fixture(scope="session")
