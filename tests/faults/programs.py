@@ -20,6 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 ENOUGH = 240.0  # seconds: after them a run hangs
 IMPORTED = ["main", "inference_ytvos", "inference_davis", "matplotlib.backends.backend_agg", "matplotlib.figure"]
+IMPORTED += ["tests.faults.no_garbage"]
 
 
 class Running:
