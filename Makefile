@@ -66,7 +66,7 @@ demo-own: $(INSTALLED)
 
 # One thread a process: several that each use all cores get in each other's way.
 test: $(INSTALLED_DEV)
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(WORKERS) --maxprocesses=4 $(TESTS)
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(WORKERS) --maxprocesses=4 --dist=worksteal $(TESTS)
 
 faults: export TF2_FAULT_TRIES = 30
 faults: export TF2_FAULT_COUNTS = $(CURDIR)/build/faults.jsonl

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image
 
 from models.frame_segmenter import FrameSegmenter
@@ -17,6 +18,18 @@ from util.errors import exit_on_input_error
 from util.repeatable_sums import repeat_sums
 
 repeat_sums()  # as main.py does, before anything is multiplied
+pytest.register_assert_rewrite("web_server")  # which test_web.py and test_web_browser.py name as a plugin, too
+settings.register_profile("untimed", deadline=None)  # an example may take long on a busy machine
+settings.load_profile("untimed")
+
+# Files whose tests take long, begun first: what is left for the end is short, and all processes end together.
+LONG = ("test_scripts.py", "test_export.py", "test_launch.py", "faults", "test_bench_training.py", "test_engine.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The order within a file stays, because fixtures of the file are made once."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: min(places.get(name, len(LONG)) for name in (item.path.name, item.path.parent.name)))
 
 
 @pytest.fixture(scope="session")

@@ -152,7 +152,7 @@ def test_key_frames_without_tracking_are_refused_before_anything_is_read(program
 def model(tmp_path_factory, checkpoint, text_encoder):
     folder = tmp_path_factory.mktemp("models") / "tiny"
     flags = ("--resume", checkpoint, "--text_encoder", text_encoder, "--output", folder, "--short_side", "64")
-    pack_model.main([str(flag) for flag in flags])
+    pack_model.main([*map(str, flags), "--force"])
     return folder
 
 

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def packed(folder, checkpoint, text_encoder, *flags):
-    """A model folder; flags of the inference programs may be added."""
-    given = ("--resume", checkpoint, "--text_encoder", text_encoder, "--output", folder, *flags)
+    """A model folder; flags of the inference programs may be added. Random weights' masks may change: --force."""
+    given = ("--resume", checkpoint, "--text_encoder", text_encoder, "--output", folder, "--force", *flags)
     assert pack_model([str(flag) for flag in given]) == 0
     return folder
 

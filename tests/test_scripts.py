@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import test_paste_pairs
 import test_refexp
 import test_ytvos
 from conftest import YTVOS_FRAMES, write_expressions, write_frames
+from forked_python import forked_python
 from PIL import Image
 from test_referring_evaluation import write_truth
 
@@ -27,12 +27,19 @@ RUNNABLE = sorted(path.name for path in SCRIPTS.glob("*.sh") if path.name not in
 RECIPES = sorted(path.stem for path in (SCRIPTS / "recipes").glob("*.txt"))
 
 
+@pytest.fixture(scope="module")
+def python(tmp_path_factory):
+    """What the scripts run programs with. torchrun's processes are real Pythons."""
+    with forked_python(tmp_path_factory.mktemp("python")) as path:
+        yield path
+
+
 @pytest.fixture
-def start(tmp_path):
+def start(tmp_path, python):
     """start(script, *arguments, **environment) -> the finished process, started in another folder than the checkout."""
 
     def run(script, *arguments, **environment):
-        usual = {"PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "GPUS": "1"}
+        usual = {"PYTHON": python, "OMP_NUM_THREADS": "1", "GPUS": "1"}
         command = ["bash", SCRIPTS / script, *map(str, arguments)]
         environment = os.environ | usual | environment
         return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)

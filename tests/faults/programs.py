@@ -19,7 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 ENOUGH = 240.0  # seconds: after them a run hangs
-PROGRAMS = ["main", "inference_ytvos", "inference_davis"]
+IMPORTED = ["main", "inference_ytvos", "inference_davis", "matplotlib.backends.backend_agg", "matplotlib.figure"]
+IMPORTED += ["tests.faults.no_garbage"]
 
 
 class Running:
@@ -89,7 +90,7 @@ def start(program: str, flags: Sequence[object], said: Path, processes: int = 1,
     before: called in each process first; picklable
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload(PROGRAMS)
+    context.set_forkserver_preload(IMPORTED)
     said.unlink(missing_ok=True)
     environment = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(processes)}
     started, group = [], 0

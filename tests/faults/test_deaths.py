@@ -24,7 +24,7 @@ def ended_clearly(running, words, victims=()):
 
 
 def test_a_data_worker_dies(training, undisturbed, output, tmp_path):
-    flags = (*training, "--num_workers", "2", "--checkpoint_steps", "1", "--epochs", "4")
+    flags = (*training, "--num_workers", "2", "--checkpoint_steps", "1", "--epoch_clips", "6")
     whole, _ = undisturbed("main", flags)
     running = start("main", flags, tmp_path / "said")
     running.wait_for(lambda: steps_of(output))

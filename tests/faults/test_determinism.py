@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.faults.conftest import TRIES
 from tests.faults.counts import record
 from util.checkpoint_file import read_checkpoint
 
@@ -12,9 +13,9 @@ def test_training_for_any_number_of_workers(training, undisturbed, tmp_path):
     runs = []
     for workers in (0, 1, 2):
         flags = (*training, "--num_workers", workers)
-        first, second = undisturbed("main", flags)[0], undisturbed("main", flags)[0]
-        assert first == second
-        runs.append(first)
+        runs.append(undisturbed("main", flags)[0])
+        if workers == 2 or TRIES > 3:
+            assert undisturbed("main", flags)[0] == runs[-1]
     for name in ("steps.jsonl", "log.txt"):
         assert runs[0][name] == runs[1][name] == runs[2][name]
     states = []
