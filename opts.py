@@ -309,6 +309,7 @@ def _inference_flags(parser: argparse.ArgumentParser) -> None:
     add("--key_frame_selector", default="argmax", choices=KEY_FRAME_SELECTORS, help=how)
     add("--feature_memory", default=768, type=int, help="MiB of features kept for other sentences and passes")
     add("--precision", default="fp32", choices=["fp32", "bf16"], help="bf16: rounded products (CPUs with AMX, GPUs)")
+    add("--compile", action="store_true", help="torch.compile on a GPU: slow to start, for long runs of one frame size")
     add("--clip_frames", type=int, help="frames a clip with --no_tracking; default: the whole video, for DAVIS 36")
     add("--overwrite", action="store_true", help="compute finished expressions again")
 

@@ -17,6 +17,7 @@ from util.run_record import recorded_model
 from util.settings import InferenceSettings, Settings
 
 from . import network_from
+from .compiled_parts import compile_parts
 from .conversation import Answering, converse
 from .frame_segmenter import FrameSegmenter
 from .inference_layers import speed_up
@@ -146,6 +147,10 @@ def _load(settings: Settings, path: str, device: torch.device, *, recorded: bool
     """A network for inference alone."""
     network = load_network(settings, path, recorded=recorded).to(device)
     speed_up(network, settings.inference.precision)
+    if settings.inference.compile and device.type == "cuda":
+        compile_parts(network)
+    elif settings.inference.compile:
+        print(f"note: --compile does nothing on {device.type}: it is for GPUs", file=sys.stderr)
     return network
 
 

@@ -12,6 +12,7 @@ from torch import nn
 from torchvision.ops import FrozenBatchNorm2d
 
 from models import inference_layers
+from models.compiled_parts import compile_parts
 from models.composed_mask_head import ComposedMaskHead
 from models.deformable_encoder import DeformableEncoderLayer
 from models.feature_levels import with_position
@@ -130,6 +131,25 @@ def test_autocast_where_nothing_is_packed(network, monkeypatch):
     assert all(1e-5 < error < 0.1 for error in errors(ours, before))
     assert all(x.dtype == torch.float32 for x in (ours.last.logits, ours.last.boxes, ours.last.masks))
     assert not packed_layers(network)
+
+
+@pytest.mark.parametrize("network", ["resnet50"], indirect=True)
+def test_compiled_parts_give_the_same(network, monkeypatch):
+    """As on a GPU, where nothing is packed; by a backend that needs no compiler."""
+    monkeypatch.setattr(fastest_products, "available", lambda terms: False)
+    monkeypatch.setattr(fused_attention, "available", lambda: False)
+    graphs = []
+    monkeypatch.setattr(inference_layers, "keep_freed_memory", lambda: compile_parts(network, count_graphs(graphs)))
+    assert_same(*both(network), tolerance=3e-5)
+    assert len(graphs) >= 3
+
+
+def count_graphs(graphs):
+    def backend(graph, _):
+        graphs.append(graph)
+        return graph.forward
+
+    return backend
 
 
 @both_ways

@@ -121,6 +121,7 @@ class InferenceSettings:
     clip_frames: int | None
     feature_memory: int
     precision: str
+    compile: bool
     overwrite: bool
 
 
