@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from util.structures import Memory
 
+from .dropout import Dropout
 from .ops.modules import MSDeformAttn
 from .precision import at_least_float32
 
@@ -22,7 +23,7 @@ class DeformableDecoderLayer(nn.Module):
         self.self_attn = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
         self.linear1, self.linear2 = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def exchange(self, content: Tensor, position: Tensor) -> Tensor:
         """The frame's queries among themselves: content, position [N, Q, C] → [N, Q, C]."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from .dropout import Dropout
 from .feedforward import feedforward
 from .ops.modules import MSDeformAttn
 from .recompute import recomputed
@@ -16,7 +17,7 @@ class DeformableEncoderLayer(nn.Module):
         self.self_attn = attention
         self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.linear1, self.linear2 = nn.Linear(width, feedforward), nn.Linear(feedforward, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, tokens: Tensor, position: Tensor, reference: Tensor, shapes: list[tuple[int, int]], padding: Tensor

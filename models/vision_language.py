@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from util.settings import ModelSettings
 from util.structures import Level, Text, each_repeated
 
+from .dropout import Dropout
 from .feedforward import feedforward
 
 
@@ -44,7 +45,7 @@ class VisionLanguageBlock(nn.Module):
         self.linear1 = nn.Linear(width, settings.dim_feedforward)
         self.linear2 = nn.Linear(settings.dim_feedforward, width)
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from unittest.mock import patch
 
+from torch import nn
+
 from models.feedforward import plain_feedforward
 from models.recompute import everything_kept
 from util.memory import keep_freed_memory, usual_memory
@@ -13,12 +15,13 @@ from .plain_inference import plain_operator
 
 @contextmanager
 def plain_training() -> Iterator[None]:
-    """Within: the operator and feed-forwards step by step, nothing computed again, memory as the C library has it."""
+    """Within: operator, feed-forwards, dropout and memory as PyTorch has them, and nothing computed again."""
     with ExitStack() as stack:
         stack.enter_context(plain_operator())
         stack.enter_context(everything_kept())
         for module in ("deformable_encoder", "vision_language"):
             stack.enter_context(patch(f"models.{module}.feedforward", plain_feedforward))
+        stack.enter_context(patch("models.dropout.Dropout.forward", nn.Dropout.forward))
         stack.callback(keep_freed_memory)
         usual_memory()
         yield
