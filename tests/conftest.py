@@ -145,7 +145,7 @@ def segmented(monkeypatch):
     answer, segment_clip = FrameSegmenter.answer, FrameSegmenter.segment_clip
 
     def counted(self, state, text, size, references=None):
-        calls.extend([(self.network, 1, references is not None)] * len(state.features))
+        calls.extend([(self.network, 1, references is not None)] * len(text.words))
         return answer(self, state, text, size, references)
 
     def counted_clip(self, images, text):

@@ -91,7 +91,7 @@ def test_a_folder_and_two_sentences(run, output, folder, segmented):
     outcome = run(folder, *SENTENCES)
     assert outcome.code == 0, outcome.err
     check_results(output, list(YTVOS_FRAMES), YTVOS_SIZE)
-    assert len(segmented) == 2 * (4 + 3)
+    assert len(segmented) == 2 * (4 + 1 + 3)
     masks = [np.array(Image.open(path)) for path in (output / "masks").rglob("*.png")]
     whole_video = np.stack(frames_of(output / "overlay.mp4")).astype(int)[:, -YTVOS_SIZE[0] :]
     originals = np.stack([np.array(Image.open(folder / f"{frame}.jpg")) for frame in YTVOS_FRAMES])

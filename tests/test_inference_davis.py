@@ -142,7 +142,7 @@ def test_four_folders_of_palette_pngs(run, output, segmented):
             assert image.getpalette() == davis_palette()
             objects = OBJECTS[name.split("/")[1]]
             assert set(np.unique(image)) <= {0, *map(int, objects)}
-    assert len(segmented) == 12 * (3 + 2)
+    assert len(segmented) == 12 * (3 + 1 + 2)
 
 
 def test_pictures_of_all_objects_together(run, output, tracked):
