@@ -4,7 +4,6 @@ Large networks are built on the meta device, where names and shapes cost nothing
 """
 
 import functools
-import itertools
 import json
 import re
 from pathlib import Path
@@ -22,8 +21,8 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from models import backbone as backbones
 from models.backbone import build_backbone
-from models.swin_transformer import SWIN_CONFIGS, Stage, SwinConfig, SwinTransformer, Windows, relative_position_index
-from models.video_swin_transformer import VIDEO_SWIN_CONFIGS, VideoStage, VideoSwinTransformer
+from models.swin_transformer import SWIN_CONFIGS, SwinConfig, SwinTransformer
+from models.video_swin_transformer import VIDEO_SWIN_CONFIGS, VideoSwinTransformer
 from util.errors import InputError
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"
@@ -137,53 +136,6 @@ def test_depths_of_the_larger_networks():
             assert rates[-1] == pytest.approx(config.drop_path)
             assert [rate * (len(rates) - 1) / rates[-1] for rate in rates] == pytest.approx(range(len(rates)))
             assert [stage.blocks[0].attn.num_heads for stage in body.layers] == list(config.num_heads)
-
-
-# ---- windows
-
-
-@pytest.mark.parametrize(
-    ("grid", "size", "shift"),
-    [
-        ((9, 12), (7, 7), (3, 3)),
-        ((5, 7), (7, 7), (3, 3)),
-        ((9, 3, 8), (8, 3, 7), (4, 0, 3)),
-        ((2, 5, 4), (2, 5, 4), (0,) * 3),
-    ],
-)
-def test_windows_come_back_as_they_were(grid, size, shift):
-    windows, x = Windows(size, shift), frames(2, *grid, 3)
-    torch.testing.assert_close(windows.join(windows.split(x), grid), x, rtol=0, atol=0)
-
-
-def test_the_mask_parts_what_the_roll_brought_together():
-    grid, windows = (9, 12), Windows((7, 7), (3, 3))
-    mask = windows.mask(grid, like=torch.zeros(()))
-    assert mask.shape == (4, 49, 49)
-    places = torch.cartesian_prod(torch.arange(14), torch.arange(14)).reshape(1, 14, 14, 2)
-    places = windows.split(places)  # the places of each window's tokens before the roll
-    for allowed, inside in zip(mask == 0, places, strict=True):
-        near = (inside.unsqueeze(0) - inside.unsqueeze(1)).abs().amax(dim=-1) < 7
-        assert torch.equal(allowed, near)
-    assert set(mask.unique().tolist()) == {-100.0, 0.0}
-    assert Windows((7, 7), (0, 0)).mask(grid, like=mask) is None
-
-
-def test_relative_positions_share_a_row_where_their_offset_is_equal():
-    index = relative_position_index((2, 3))
-    places = list(itertools.product(range(2), range(3)))
-    for (i, a), (j, b) in itertools.product(enumerate(places), repeat=2):
-        assert index[i, j] == (a[0] - b[0] + 1) * 5 + a[1] - b[1] + 2
-
-
-def test_swin_shifts_even_where_one_window_covers_the_map():
-    assert Stage([], (7, 7), use_checkpoint=False).layouts((2, 3)) == (Windows((7, 7), (0, 0)), Windows((7, 7), (3, 3)))
-
-
-def test_video_windows_shrink_to_the_clip_and_then_stand_still():
-    stage = VideoStage([], (8, 7, 7), use_checkpoint=False)
-    assert stage.layouts((3, 7, 9)) == (Windows((3, 7, 7), (0, 0, 0)), Windows((3, 7, 7), (0, 0, 3)))
-    assert stage.layouts((9, 6, 4)) == (Windows((8, 6, 4), (0, 0, 0)), Windows((8, 6, 4), (4, 0, 0)))
 
 
 # ---- numbers

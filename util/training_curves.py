@@ -70,7 +70,8 @@ def draw(runs: Sequence[Run], output: Path, window: int) -> None:
 
     figure = Figure(figsize=(14, 5.5))
     panels = figure.subplots(2, 4, gridspec_kw=ROOM)
-    for (term, title), panel in zip(TERMS.items(), panels.flat, strict=False):
+    *of_terms, legend = panels.flat
+    for (term, title), panel in zip(TERMS.items(), of_terms, strict=True):
         start = 0
         for run in runs:
             places, means = smoothed(run.values[term], window)
@@ -84,10 +85,8 @@ def draw(runs: Sequence[Run], output: Path, window: int) -> None:
         panel.locator_params(nbins=5)
         panel.grid(alpha=0.3)
         panel.set_ylim(bottom=0)
-        panel.ticklabel_format(axis="y", scilimits=(-3, 4))
-    legend = panels.flat[-1]
     legend.axis("off")
-    legend.legend(*panels.flat[0].get_legend_handles_labels(), loc="center", title="run")
+    legend.legend(*of_terms[0].get_legend_handles_labels(), loc="center", title="run")
     figure.supxlabel("step", fontsize=10)
     with atomic_write(output) as temporary:
         figure.savefig(temporary, format="png", dpi=110)

@@ -90,7 +90,7 @@ class Comparison:
         parts = [f"<h1>{title}</h1>", *(f"<p>{escape(fact)}</p>" for fact in facts)]
         parts.append(titled(Table("How far A and B agree", columns, rows)))
         parts.append(f"<h2>The {len(pictures)} that differ most</h2>")
-        for found, picture in zip(self.found, pictures, strict=False):
+        for found, picture in zip(self.found[: len(pictures)], pictures, strict=True):
             head = f"{found.pair.name} “{self.sentence(found)}”: IoU {found.mean:.3f}"
             parts.append(f'<section><h3>{escape(head)}</h3><img class="wide" src="{picture}" alt=""></section>')
         return document(title, parts)

@@ -191,7 +191,7 @@ def _order(cast: Casting, look: Look) -> list[Role]:
     if sort == "speed":
         paces = cast.rng.permutation((0.62, 1.35))
         way = cast.pick(("left", "right"))
-        return [Role(e, way, x=0.5, y=y, pace=p) for e, y, p in zip(looks, ys[::2], paces, strict=False)]
+        return [Role(e, way, x=0.5, y=y, pace=p) for e, y, p in zip(looks[:2], ys[::2], paces, strict=True)]
     delays = cast.rng.permutation((-0.18, 0.03, 0.24))
     xs = cast.rng.permutation((0.25, 0.5, 0.75))
     return [Role(e, sort, x=x, y=y, delay=d) for e, x, y, d in zip(looks, xs, ys, delays, strict=True)]
