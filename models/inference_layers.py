@@ -139,7 +139,7 @@ def _(block: VisionLanguageBlock, terms: int) -> nn.Module:
 def _read_packed(block: VisionLanguageBlock, x: Tensor, query: Tensor, text: Text) -> Tensor:
     """As VisionLanguageBlock._read."""
     words = block.multihead_attn.words
-    if not words.take(query, text.words):
+    if not words.fits(query, text.words):
         return VisionLanguageBlock._read(block, x, query, text)
     return words(query, text.keys, text.words, text.padding, added=x, norm=block.norm2)
 

@@ -204,12 +204,12 @@ def test_words_of_several_sentences_a_frame(words, bias):
     pixels, keys, values, added = x(2, 70, 64), x(4, words, 64), x(4, words, 64) + 1, x(2, 70, 64).flip(0)
     attended, _ = attention(pixels.repeat_interleave(2, 0), keys, values, padding, need_weights=False)
     ours = PackedAttention(attention, 2).words
-    assert ours.take(pixels, keys)
+    assert ours.fits(pixels, keys)
     assert (ours(pixels, keys, values, padding) - attended).norm() <= 1e-5 * attended.norm()
     theirs = norm(added.repeat_interleave(2, 0) + attended)
     assert (ours(pixels, keys, values, padding, added, norm) - theirs).norm() <= 1e-5 * theirs.norm()
-    assert not ours.take(pixels[:, :9], keys), "for few pixels it does not pay"
-    assert not ours.take(pixels, x(4, 33, 64)), "nor for many words"
+    assert not ours.fits(pixels[:, :9], keys), "for few pixels it does not pay"
+    assert not ours.fits(pixels, x(4, 33, 64)), "nor for many words"
 
 
 @both_ways

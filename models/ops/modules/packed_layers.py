@@ -72,7 +72,7 @@ class PackedAttention(nn.Module):
         """query [N, Q, C], key and value [N, K, C], key_padding_mask [N, K] bool, True on padding → [N, Q, C], None."""
         if need_weights:
             raise ValueError("the packed attention does not tell its weights")
-        if self.words.take(query, key):
+        if self.words.fits(query, key):
             return self.words(query, key, value, key_padding_mask), None
         parts = zip((query, key, value), self.inputs, strict=True)
         heads = [product(x, layer).unflatten(-1, (self.heads, -1)).transpose(1, 2) for x, layer in parts]

@@ -27,7 +27,7 @@ class PackedWords(nn.Module):
         self.of_queries, self.of_keys, self.of_values = zip(attention.in_proj_weight.chunk(3), biases, strict=True)
         self.output = attention.out_proj.weight, attention.out_proj.bias
 
-    def take(self, pixels: Tensor, keys: Tensor) -> bool:
+    def fits(self, pixels: Tensor, keys: Tensor) -> bool:
         """Whether this is for pixels [F, N, C] and keys [B, L, C]: many of the ones, few of the others."""
         slots = _slots(keys.shape[1])
         return pixels.shape[1] >= FEWEST_PIXELS and slots is not None and self.heads * slots <= pixels.shape[-1]

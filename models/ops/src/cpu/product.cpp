@@ -26,12 +26,12 @@ Axis::Axis(const Product& p, int direction, int64_t taps)
 
 namespace {
 
-constexpr int64_t kCache = 5 << 18;   // bytes that a task's pixels may take: most of the second-level cache
-constexpr int64_t kMostGroups = 16;   // of a task: more would leave threads idle at the end
-constexpr int64_t kFewestGroups = 4;  // each task reads all its weights from the third-level cache: not for less
-constexpr int64_t kSteps = 256;       // that pay for waking a thread
-constexpr int64_t kWeights = 1 << 20; // bytes that stay in the second-level cache beside the pixels
-constexpr int64_t kOutput = 2 << 20;  // bytes, above which nothing would be left of it there for the next layer
+constexpr int64_t kCache = 5 << 18;    // bytes that a task's pixels may take: most of the second-level cache
+constexpr int64_t kMostGroups = 16;    // of a task: more would leave threads idle at the end
+constexpr int64_t kFewestGroups = 4;   // each task reads all its weights from the third-level cache: not for less
+constexpr int64_t kSteps = 256;        // that pay for waking a thread
+constexpr int64_t kWeights = 1 << 20;  // bytes that stay in the second-level cache beside the pixels
+constexpr int64_t kOutput = 2 << 20;   // bytes, above which nothing would be left of it there for the next layer
 
 // So many that a task's pixels stay in the cache, and as many for each thread.
 int64_t row_tasks_of(const Plan& plan) {

@@ -175,7 +175,8 @@ class Middle {
   __m512 biased(const float* sums, int64_t channel) const {
     const __m512 value = _mm512_load_ps(sums);
     if (!p_.middle_bias) return value;
-    return _mm512_add_ps(value, _mm512_maskz_loadu_ps(first_lanes(p_.middle_channels - channel), p_.middle_bias + channel));
+    const __mmask16 lanes = first_lanes(p_.middle_channels - channel);
+    return _mm512_add_ps(value, _mm512_maskz_loadu_ps(lanes, p_.middle_bias + channel));
   }
 
   const Product& p_;
