@@ -25,7 +25,9 @@ from .mlp import MLP
 from .ops.functions import fastest_products, fused_attention
 from .ops.modules import FusedDeformAttn, MSDeformAttn
 from .ops.modules.packed_layers import PackedAttention, PackedConv2d, PackedFeedForward, PackedLinear
+from .packed_swin_block import PackedSwinBlock
 from .pixel_decoder import ConvNorm
+from .swin_transformer import SwinBlock
 from .tf2 import TF2
 from .vision_language import VisionLanguageBlock
 
@@ -165,6 +167,12 @@ class PackedEncoderLayer(nn.Module):
         """As DeformableEncoderLayer.forward."""
         looked = self.attention.look(tokens + position, reference, tokens, shapes, padding)
         return self.digest(self.attention.output_proj(looked, added=tokens, norm=self.norm))
+
+
+@packed.register
+def _(block: SwinBlock, terms: int) -> nn.Module:
+    fits = _all_gain(block.attn.qkv, block.attn.proj, block.mlp.fc1, block.mlp.fc2)
+    return PackedSwinBlock(block, terms) if fits else _with_packed_children(block, terms)
 
 
 @packed.register

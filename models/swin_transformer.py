@@ -121,9 +121,13 @@ class WindowAttention(nn.Module):
         index = self.relative_position_index[:tokens, :tokens]
         return self.relative_position_bias_table[index].permute(2, 0, 1)
 
+    def heads(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[..., P, 3C] -> queries, keys and values, each [..., heads, P, C / heads]."""
+        return qkv.unflatten(-1, (3, self.num_heads, -1)).movedim(-3, 0).transpose(-3, -2).unbind()
+
     def forward(self, windows: Tensor, mask: Tensor | None) -> Tensor:
         """Attend: windows [N·M, P, C], mask [M, P, P] or None -> [N·M, P, C]."""
-        query, key, value = self.qkv(windows).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = self.heads(self.qkv(windows))
         scores = query * query.shape[-1] ** -0.5 @ key.transpose(-2, -1) + self.position_bias(windows.shape[1])
         if mask is not None:  # [N·M, heads, P, P] + [M, 1, P, P]
             scores = (scores.unflatten(0, (-1, len(mask))) + mask.unsqueeze(1)).flatten(0, 1)

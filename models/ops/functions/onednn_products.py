@@ -69,6 +69,7 @@ def product(
     relu: bool = False,
     norm: nn.LayerNorm | None = None,
     softmax: int = 0,
+    gelu: bool = False,
     into: Tensor | None = None,
 ) -> Tensor:
     """As products.product."""
@@ -77,7 +78,7 @@ def product(
     rows, sums = x.reshape(-1, x.shape[-1]), None if added is None else added.reshape(-1, output.shape[-1])
     for part in (slice(start, start + ROWS) for start in range(0, len(rows), ROWS)):
         y = linear(rows[part], layer)
-        y = y if then is None else linear(_between(y, softmax), then)
+        y = y if then is None else linear(_between(y, softmax, gelu=gelu), then)
         y = _finished(y, None if sums is None else sums[part], relu=relu)
         output.view(-1, output.shape[-1])[part] = y if norm is None else norm(y)
     return output
@@ -93,8 +94,10 @@ def linear(rows: Tensor, layer: OrderedLayer) -> Tensor:
     return F.conv2d(line, weight, bias).permute(0, 2, 3, 1)[0, 0]
 
 
-def _between(y: Tensor, softmax: int) -> Tensor:
-    return y.float().unflatten(-1, (-1, softmax)).softmax(-1).flatten(-2) if softmax else y.relu_()
+def _between(y: Tensor, softmax: int, *, gelu: bool) -> Tensor:
+    if softmax:
+        return y.float().unflatten(-1, (-1, softmax)).softmax(-1).flatten(-2)
+    return F.gelu(y) if gelu else y.relu_()
 
 
 def _finished(y: Tensor, added: Tensor | None, *, relu: bool) -> Tensor:

@@ -40,7 +40,7 @@ class _Product(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("middle_weights", "middle_bias", "norm_weight", "norm_bias")),
         ("norm_epsilon", ctypes.c_double),
         ("terms", ctypes.c_int64),
-        ("softmax", ctypes.c_int64),
+        ("between", ctypes.c_int64),
     )
 
 
@@ -132,6 +132,7 @@ def product(
     relu: bool = False,
     norm: nn.LayerNorm | None = None,
     softmax: int = 0,
+    gelu: bool = False,
     into: Tensor | None = None,
 ) -> Tensor:
     """A linear layer, or `then` another one after a ReLU: x [..., C] → [..., O].
@@ -140,6 +141,7 @@ def product(
     relu     whether a ReLU comes last
     norm     over the last axis, after all that
     softmax  16 or 32: between the two layers, over so many channels at a time, instead of the ReLU
+    gelu     whether it is a GELU
     into     the result's memory, where there is some already
 
     Raises as `convolve` does.
@@ -152,14 +154,16 @@ def product(
         if one.shape[1:] != (width, 1, 1):
             raise ValueError(f"{width} channels do not fit weights {one.shape}")
         width = one.shape[0]
-    if softmax and (softmax not in SOFTMAX_WIDTHS or then is None or layer.shape[0] % softmax):
+    if softmax and (softmax not in SOFTMAX_WIDTHS or then is None or gelu or layer.shape[0] % softmax):
         raise ValueError(f"no softmax over {softmax} channels at a time between these layers")
     output = torch.empty(*x.shape[:-1], width) if into is None else into
     if output.shape != (*x.shape[:-1], width) or not output.is_contiguous():
         raise ValueError(f"the result does not fit memory of {tuple(output.shape)}")
     added = None if added is None else added.contiguous()
     line = (1, x.numel() // x.shape[-1])
-    steps = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "softmax": softmax} | _norm_fields(norm, width)
+    steps = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "between": softmax or int(gelu)} | _norm_fields(
+        norm, width
+    )
     _run(x.contiguous(), layers, added, output, relu=relu, images=1, in_size=line, out_size=line, **steps)
     return output
 

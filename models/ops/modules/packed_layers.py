@@ -37,6 +37,18 @@ class PackedFeedForward(nn.Module):
         return product(x, self.first, then=self.second, added=x, norm=self.norm)
 
 
+class PackedMlp(nn.Module):
+    """Two linear layers with a GELU between, which stays in the cache."""
+
+    def __init__(self, first: nn.Linear, second: nn.Linear, terms: int):
+        super().__init__()
+        self.first, self.second = (packed(layer.weight, layer.bias, terms) for layer in (first, second))
+
+    def forward(self, x: Tensor, added: Tensor) -> Tensor:
+        """[..., C] → [..., O]; `added`, of that shape, goes in last."""
+        return product(x, self.first, then=self.second, added=added, gelu=True)
+
+
 class PackedConv2d(nn.Module):
     """nn.Conv2d without groups, and perhaps a ReLU. What comes out lies channels last."""
 

@@ -39,8 +39,8 @@ struct Product {
   const float* norm_bias;
   double norm_epsilon;
   int64_t terms;  // of a number: 2 or 1
-  // Instead of the ReLU between two products, a softmax over so many of the middle channels at a time: 16 or 32.
-  int64_t softmax;
+  // Between two products: a ReLU (0), a GELU (1), or a softmax over so many of the middle channels at a time (16 or 32).
+  int64_t between;
 };
 
 namespace tf2_products {

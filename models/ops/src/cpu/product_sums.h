@@ -148,6 +148,18 @@ inline void softmax(__m512& a, __m512& b) {
   b = _mm512_mul_ps(b, of_all);
 }
 
+// x · Φ(x), of which 1 − Φ(|x|) is computed: to 8e-8 of |x| (Abramowitz and Stegun, 7.1.26).
+inline __m512 gelu(__m512 x) {
+  const __m512 one = _mm512_set1_ps(1.0f), size = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.70710678f));
+  const __m512 t = _mm512_div_ps(one, _mm512_fmadd_ps(size, _mm512_set1_ps(0.3275911f), one));
+  constexpr float kTerms[] = {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f};
+  __m512 sum = _mm512_set1_ps(1.061405429f);
+  for (float term : kTerms) sum = _mm512_fmadd_ps(sum, t, _mm512_set1_ps(term));
+  const __m512 power = (__m512)TF2_NAMESPACE::exponential(_mm512_mul_ps(size, _mm512_sub_ps(_mm512_setzero_ps(), size)));
+  const __m512 rest = _mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(0.5f)), _mm512_mul_ps(_mm512_mul_ps(sum, t), power));
+  return _mm512_mask_sub_ps(rest, _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_GE_OQ), x, rest);
+}
+
 // The second product's packed pixels.
 class Middle {
  public:
@@ -158,10 +170,13 @@ class Middle {
   void take(const float* sums, int64_t pixel, int64_t column) const {
     const int64_t channel = column * kBlock;
     __m512 a = biased(sums, channel), b = biased(sums + 16, channel + 16);
-    if (p_.softmax == 0) {
+    if (p_.between == 0) {
       a = _mm512_max_ps(_mm512_setzero_ps(), a);
       b = _mm512_max_ps(_mm512_setzero_ps(), b);
-    } else if (p_.softmax == 16) {
+    } else if (p_.between == 1) {
+      a = gelu(a);
+      b = gelu(b);
+    } else if (p_.between == 16) {
       a = softmax(a);
       b = softmax(b);
     } else {
