@@ -17,6 +17,7 @@ from datasets.batches import BatchPlan
 from datasets.clip_dataset import ClipDataset
 from datasets.sample import ClipBatch, collate
 from datasets.workers import loading_process, lost_workers_explained
+from models.channels_last import convolve_channels_last
 from models.criterion import Criterion
 from models.tf2 import TF2
 from util.checkpoint import load_weights
@@ -44,6 +45,8 @@ class Trainer:
         self.settings, self.criterion, self.device = settings, criterion.to(device), device
         self.dataset, self.output = dataset, settings.run.output_dir
         self.network = model.to(device)
+        if device.type == "cpu":
+            convolve_channels_last(model)
         rates = settings.optimiser
         self.plan = BatchPlan(
             length=len(dataset),

@@ -14,20 +14,21 @@ import torch.nn.functional as F
 from timm.layers import freeze_batch_norm_2d
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from torchvision.models import ResNet, ResNet50_Weights, ResNet101_Weights, resnet50, resnet101
+from torchvision.models import ResNet, ResNet50_Weights, ResNet101_Weights
 from torchvision.ops import FrozenBatchNorm2d
 
 from util.checkpoint import load_weights
 from util.checkpoint_file import read_checkpoint
 from util.errors import InputError
 
+from .frozen_bottleneck import FrozenBottleneck
 from .swin_transformer import SWIN_CONFIGS, SwinTransformer, imagenet_weights
 from .video_swin_transformer import VIDEO_SWIN_CONFIGS, VideoSwinTransformer, kinetics_weights
 
 STRIDES = (4, 8, 16, 32)
 RESNETS = {
-    "resnet50": (resnet50, ResNet50_Weights.IMAGENET1K_V1),
-    "resnet101": (resnet101, ResNet101_Weights.IMAGENET1K_V1),
+    "resnet50": ([3, 4, 6, 3], ResNet50_Weights.IMAGENET1K_V1),  # blocks of each stage
+    "resnet101": ([3, 4, 23, 3], ResNet101_Weights.IMAGENET1K_V1),
 }
 TIMM = "timm:"
 RANDOM = "random"
@@ -116,8 +117,9 @@ class ResNetPyramid(nn.Module):
 
 
 def _build_resnet(name: str, pretrained: str | None, dilation: bool, use_checkpoint: bool) -> ResNetPyramid:
-    build, released = RESNETS[name]
-    resnet = build(norm_layer=FrozenBatchNorm2d, replace_stride_with_dilation=[False, False, dilation])
+    depths, released = RESNETS[name]
+    steps = {"norm_layer": FrozenBatchNorm2d, "replace_stride_with_dilation": [False, False, dilation]}
+    resnet = ResNet(FrozenBottleneck, depths, **steps)
     body = ResNetPyramid(resnet, use_checkpoint)
     if pretrained is None:
         weights = _fetch(name, lambda: released.get_state_dict(progress=False, check_hash=True))

@@ -18,6 +18,7 @@ from util.structures import Text
 
 from .autocast_parts import autocast_parts
 from .backbone import ResNetPyramid
+from .channels_last import convolve_channels_last
 from .composed_mask_head import ComposedMaskHead
 from .deformable_encoder import DeformableEncoderLayer
 from .folded_norms import fold_frozen_norms
@@ -47,9 +48,7 @@ def speed_up(network: TF2, precision: str = "fp32") -> None:
     device = network.query_embed.weight.device
     for backbone in network.backbone:
         fold_frozen_norms(backbone, partial(backbone, torch.zeros(SAMPLE, device=device)))
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            module.to(memory_format=torch.channels_last)
+    convolve_channels_last(network)
     on_cpu = device.type == "cpu"
     if on_cpu:
         keep_freed_memory()

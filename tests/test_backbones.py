@@ -21,6 +21,7 @@ from torchvision.ops import FrozenBatchNorm2d
 
 from models import backbone as backbones
 from models.backbone import build_backbone
+from models.frozen_bottleneck import FrozenBottleneck
 from models.swin_transformer import SWIN_CONFIGS, SwinConfig, SwinTransformer
 from models.video_swin_transformer import VIDEO_SWIN_CONFIGS, VideoSwinTransformer
 from util.errors import InputError
@@ -55,7 +56,7 @@ def tiny_networks(monkeypatch):
     monkeypatch.setitem(SWIN_CONFIGS, "swin_t_p4w7", TINY)
     monkeypatch.setitem(VIDEO_SWIN_CONFIGS, "video_swin_t_p4w7", TINY)
     released = backbones.RESNETS["resnet50"][1]
-    monkeypatch.setitem(backbones.RESNETS, "resnet50", (functools.partial(ResNet, Bottleneck, [1, 1, 1, 1]), released))
+    monkeypatch.setitem(backbones.RESNETS, "resnet50", ([1, 1, 1, 1], released))
 
 
 def fill(network, seed=0):
@@ -245,6 +246,23 @@ def test_checkpointing_changes_no_gradient(tiny_networks, name):
         sum(level.square().mean() for level in network(frames(1, 2, 3, 32, 64))).backward()
         gradients.append([p.grad for p in network.parameters() if p.requires_grad])
     assert_same(*gradients)
+
+
+@pytest.mark.parametrize("dilation", [False, True])
+def test_a_resnet_is_trained_as_it_is_used(tiny_networks, monkeypatch, dilation):
+    """Norms in the weights change neither levels nor gradients, though the shares are not one."""
+    network = fill(build_backbone("resnet50", "random", dilation=dilation))
+    for norm in (module for module in network.modules() if isinstance(module, FrozenBatchNorm2d)):
+        for name, buffer in norm.named_buffers():
+            buffer.copy_(torch.rand_like(buffer) + (0.5 if name in ("weight", "running_var") else -0.5))
+    results = []
+    for forward in (FrozenBottleneck.forward, Bottleneck.forward):
+        monkeypatch.setattr(FrozenBottleneck, "forward", forward)
+        network.zero_grad()
+        levels = network(frames(1, 2, 3, 50, 70))
+        sum(level.square().mean() for level in levels).backward()
+        results.append([*levels, *(p.grad for p in network.parameters() if p.requires_grad)])
+    assert_same(*results, tolerance=1e-5)
 
 
 # ---- what trains

@@ -1,5 +1,7 @@
 """Parameter groups and schedules of the release."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -35,6 +37,25 @@ def test_rates_and_weight_decay():
         "text_encoder": (1e-5, 5e-4, 1),
         "linear_proj": (5e-5, 5e-4, 2),
     }
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_moments_are_read_into_parameters_that_lie_otherwise_in_memory(fused):
+    def trained(model, optimiser, seeds):
+        for seed in seeds:
+            torch.manual_seed(seed)
+            optimiser.zero_grad()
+            (model.weight * torch.randn(model.weight.shape)).sum().backward()
+            optimiser.step()
+        return model.weight.detach()
+
+    torch.manual_seed(0)
+    first, second = torch.nn.Conv2d(3, 4, 3, bias=False), torch.nn.Conv2d(3, 4, 3, bias=False)
+    second.to(memory_format=torch.channels_last)
+    before, after = (build_optimiser(model, rates("--lr", "0.1"), fused=fused) for model in (first, second))
+    second.weight.data.copy_(trained(first, before, (1, 2)))
+    after.load_state_dict(deepcopy(before.state_dict()))
+    torch.testing.assert_close(trained(second, after, (3, 4)), trained(first, before, (3, 4)))
 
 
 def test_rates_drop_after_the_named_epochs():

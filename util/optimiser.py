@@ -3,8 +3,9 @@
 import math
 from collections.abc import Callable
 
+import torch
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from util.settings import OptimiserSettings
@@ -22,12 +23,25 @@ def build_optimiser(model: nn.Module, settings: OptimiserSettings, fused: bool =
         "text_encoder": settings.lr_text_encoder,
         "linear_proj": settings.lr * settings.lr_linear_proj_mult,
     }
-    return AdamW(
+    optimiser = AdamW(
         [{"params": parameters, "lr": rates[name], "name": name} for name, parameters in groups.items() if parameters],
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         fused=fused,
     )
+    optimiser.register_load_state_dict_post_hook(_order_moments)
+    return optimiser
+
+
+def _order_moments(optimiser: Optimizer) -> None:
+    """Let moments lie in memory as their parameters do, whichever way the checkpoint's lay.
+
+    PyTorch's fused step goes through the memory of all of them in one order, and would mix up their elements.
+    """
+    for parameter, state in optimiser.state.items():
+        for name, value in state.items():
+            if value.shape == parameter.shape and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def group_of(name: str, settings: OptimiserSettings) -> str:

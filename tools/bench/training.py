@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import RobertaConfig
 
 from models import build_model
+from models.channels_last import convolve_channels_last
 from models.criterion import Criterion
 from models.tf2 import TF2
 from opts import parse_settings
@@ -57,6 +58,8 @@ class Trainee:
             settings = parse_settings([*flags, "--text_encoder", folder])
             torch.manual_seed(0)
             model, criterion, _ = build_model(settings)
+        if way != "plain":
+            convolve_channels_last(model)
         return cls(model.train(), criterion, build_optimiser(model, settings.optimiser, fused=way != "plain"))
 
     def step(self, clip: Clips, target: Target, dtype: torch.dtype | None = None) -> float:

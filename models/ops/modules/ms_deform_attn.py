@@ -73,6 +73,8 @@ class MSDeformAttn(nn.Module):
         """Where to sample: pixels around a reference point, or fractions of a reference box."""
         centre = reference[:, :, None, :, None, :2]
         if reference.shape[-1] == 2:
-            pixel = offsets.new_tensor([(width, height) for height, width in shapes])
-            return centre + offsets / pixel[:, None]
+            sizes = offsets.new_tensor([(width, height) for height, width in shapes])
+            # Written out for all heads and points: CPUs are slow with axes of two numbers.
+            pixel = sizes[:, None].expand(*offsets.shape[-4:]).contiguous()
+            return centre + offsets / pixel
         return centre + offsets / self.points * reference[:, :, None, :, None, 2:] * 0.5
