@@ -1,10 +1,12 @@
-"""Dropout whose draws cost a CPU a part of what PyTorch's cost: one number of 64 bits decides on four elements."""
+"""Dropout that costs a CPU a part of what PyTorch's costs, and keeps no mask (ops/functions/drop.py)."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
-_PART = 1 << 20  # elements that are drawn for at once: what is drawn stays in the cache
-_DRAWS = 1 << 16  # equally likely ones
+from .ops.functions.drop import dropped, new_seed
 
 
 class Dropout(nn.Dropout):
@@ -13,16 +15,18 @@ class Dropout(nn.Dropout):
     def forward(self, x: Tensor) -> Tensor:
         """[...] → the same, with a share `p` of zeros in training."""
         plain = not self.training or self.p in (0, 1) or x.device.type != "cpu" or torch.compiler.is_compiling()
-        if plain:
-            return super().forward(x)
-        scale = torch.full(x.shape, 1 / (1 - self.p), dtype=x.dtype)
-        return x * drop(scale, self.p)
+        return super().forward(x) if plain else _Dropped.apply(x, self.p, new_seed())
 
 
-def drop(x: Tensor, share: float) -> Tensor:
-    """Zero a random share of x (contiguous, on the CPU) in place."""
-    limit = min(round(share * _DRAWS), _DRAWS - 1) - _DRAWS // 2  # as int16 counts
-    for part in x.view(-1).split(_PART):
-        bits = torch.empty(-(-part.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        part.masked_fill_(bits[: part.numel()] < limit, 0)
-    return x
+class _Dropped(torch.autograd.Function):
+    """The gradient is dropped as the input was. There are no gradients of gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, share: float, seed: int) -> Tensor:
+        ctx.share, ctx.seed = share, seed
+        return dropped(x.contiguous(), share, seed, scale=1 / (1 - share))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return dropped(gradient.contiguous(), ctx.share, ctx.seed, scale=1 / (1 - ctx.share)), None, None

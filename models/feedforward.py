@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from .dropout import drop
 from .ops.functions import fastest_products
+from .ops.functions.drop import dropped, new_seed
 
 FEWEST_ROWS = 1024  # for which packing the weights pays
 
@@ -44,7 +44,7 @@ class _FeedForward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, share: float, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
         ctx.scale = 1 / (1 - share) if share < 1 else 0.0
-        hidden = _drop(_linear(x, w1, b1, relu=True), share)
+        hidden = _activated(_linear(x, w1, b1), share)
         ctx.save_for_backward(x, hidden, w1, w2)
         return _linear(hidden, w2 * ctx.scale, b2)
 
@@ -59,18 +59,17 @@ class _FeedForward(torch.autograd.Function):
         return None, of_x, of_hidden.t() @ x, of_hidden.sum(0), of_w2, gradient.sum(0)
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     exact = x.device.type == "cpu" and x.dtype == torch.float32
     if exact and len(x) >= FEWEST_ROWS and fastest_products.available(terms=2):
-        return fastest_products.product(x, fastest_products.packed(weight, bias), relu=relu)
-    y = F.linear(x, weight, bias)
-    return y.relu_() if relu else y
+        return fastest_products.product(x, fastest_products.packed(weight, bias))
+    return F.linear(x, weight, bias)
 
 
-def _drop(x: Tensor, share: float) -> Tensor:
-    """Zero a random share of x [R, H] in place."""
+def _activated(x: Tensor, share: float) -> Tensor:
+    """ReLU of x [R, H], and a random share of zeros; x may change."""
     if share == 0:
-        return x
+        return x.relu_()
     if x.device.type != "cpu":
-        return x.mul_(torch.rand_like(x, dtype=torch.float32) >= share)
-    return drop(x, share)
+        return x.relu_().mul_(torch.rand_like(x, dtype=torch.float32) >= share)
+    return dropped(x, share, new_seed(), relu=True, in_place=True)

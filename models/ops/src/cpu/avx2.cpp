@@ -3,5 +3,6 @@
 #pragma GCC target("avx2,fma")
 #define TF2_NAMESPACE tf2_avx2
 #define TF2_VECTOR_BYTES 32
+#include "drop_kernel.h"
 #include "kernels.h"
 #endif

@@ -1,4 +1,5 @@
 // The CPU library: chooses the kernels that this processor runs, and deals tasks to threads (functions/compiled.py calls).
+#include "drop.h"
 #include "scratch.h"
 #include "task.h"
 
@@ -7,6 +8,7 @@
   KernelFunction forward_kernel(const Problem&);  \
   KernelFunction backward_kernel(const Problem&); \
   KernelFunction attend_kernel();               \
+  DropFunction drop_kernel(const Drop&);        \
   }
 TF2_KERNELS(tf2_generic)
 #if defined(__x86_64__)
@@ -22,6 +24,7 @@ struct Build {
   KernelFunction (*forward)(const Problem&);
   KernelFunction (*backward)(const Problem&);
   KernelFunction (*attend)();
+  DropFunction (*drop)(const Drop&);
 };
 
 // The best first.
@@ -31,12 +34,13 @@ const Build* builds() {
       {"avx512",
        __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512vl"),
-       tf2_avx512::forward_kernel, tf2_avx512::backward_kernel, tf2_avx512::attend_kernel},
+       tf2_avx512::forward_kernel, tf2_avx512::backward_kernel, tf2_avx512::attend_kernel, tf2_avx512::drop_kernel},
       {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), tf2_avx2::forward_kernel,
-       tf2_avx2::backward_kernel, tf2_avx2::attend_kernel},
+       tf2_avx2::backward_kernel, tf2_avx2::attend_kernel, tf2_avx2::drop_kernel},
 #endif
-      {"generic", true, tf2_generic::forward_kernel, tf2_generic::backward_kernel, tf2_generic::attend_kernel},
-      {nullptr, false, nullptr, nullptr, nullptr}};
+      {"generic", true, tf2_generic::forward_kernel, tf2_generic::backward_kernel, tf2_generic::attend_kernel,
+       tf2_generic::drop_kernel},
+      {nullptr, false, nullptr, nullptr, nullptr, nullptr}};
   return all;
 }
 
@@ -82,6 +86,14 @@ int tf2_forward(const Problem* p, int threads) { return run(*p, build().forward(
 int tf2_attend(const Problem* p, int threads) { return run(*p, build().attend(), parts(*p, threads), threads); }
 
 int tf2_backward(const Problem* p, int threads) { return run(*p, build().backward(*p), 1, threads); }
+
+void tf2_drop(const Drop* p, int threads) {
+  constexpr int64_t kPart = 1 << 16;  // elements: it is worth a thread's while
+  const DropFunction drop = build().drop(*p);
+#pragma omp parallel for num_threads(threads) if (p->count > kPart)
+  for (int64_t first = 0; first < p->count; first += kPart)
+    drop(*p, first, p->count - first < kPart ? p->count - first : kPart);
+}
 
 // Which kernels run: "avx512", "avx2" or "generic".
 const char* tf2_kernels() { return build().name; }
