@@ -56,6 +56,15 @@ class PixelDecoder(nn.Module):
             block = getattr(self, f"cross_attn_{number}")
             features = recomputed(block, adapted, text) if self.recompute else block(adapted, text)
             if coarser is not None:
-                features = features + F.interpolate(coarser, size=level.shape, mode="nearest")
-            coarser = F.relu(getattr(self, f"layer_{number}")(features))
+                features = plus_upsampled(features, coarser)
+            coarser = F.relu(getattr(self, f"layer_{number}")(features), inplace=True)
         return self.mask_features(coarser)
+
+
+def plus_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
+    """fine [N, C, h, w] + coarse [N, C, ⌈h/2⌉, ⌈w/2⌉], brought to that size by repeating the nearest pixel."""
+    height, width = fine.shape[-2:]
+    if (height % 2, width % 2) != (0, 0):
+        return fine + F.interpolate(coarse, size=(height, width), mode="nearest")
+    fours = fine.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))  # each of coarse's pixels is four; it is not written out
+    return (fours + coarse[:, :, :, None, :, None]).flatten(4).flatten(2, 3)

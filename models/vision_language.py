@@ -79,18 +79,28 @@ class VisionLanguageBlock(nn.Module):
         height, width = level.shape
         small = (max(height // self.subsampling, 1), max(width // self.subsampling, 1))
 
+        rows, columns = (nearest(*lengths, level.features.device) for lengths in zip(level.shape, small, strict=True))
+
         def tokens(maps: Tensor) -> Tensor:
-            maps = F.interpolate(maps, size=small, mode="nearest") if small != level.shape else maps
+            maps = maps.index_select(-2, rows).index_select(-1, columns) if small != level.shape else maps
             return rearrange(maps, "(b t) c h w -> b (t h w) c", b=batch)
 
-        positioned = tokens(level.features + level.position)
+        values = tokens(level.features)
+        positioned = values + tokens(level.position)
         padding = tokens(level.padding[:, None].float())[..., 0].bool()
-        attended = self.self_attn(
-            positioned, positioned, tokens(level.features), key_padding_mask=padding, need_weights=False
-        )[0]
+        attended = self.self_attn(positioned, positioned, values, key_padding_mask=padding, need_weights=False)[0]
         maps = rearrange(attended, "b (t h w) c -> (b t) c h w", h=small[0], w=small[1])
         if small == level.shape:
             return maps
         # With a batch of one, PyTorch takes these strides for no format that it knows, and works 40 times longer.
         maps = maps.clone(memory_format=torch.channels_last)
         return F.interpolate(maps, size=level.shape, mode="bilinear", align_corners=False)
+
+
+def nearest(length: int, fewer: int, device: torch.device) -> Tensor:
+    """Which `fewer` of `length` pixels of an axis nearest interpolation takes: [fewer] long.
+
+    Only these are read then; F.interpolate would first copy a whole map that does not lie as it likes.
+    """
+    places = torch.arange(length, dtype=torch.float32, device=device)  # exact
+    return F.interpolate(places[None, None], size=fewer, mode="nearest")[0, 0].long()

@@ -86,8 +86,10 @@ class CompiledOperator:
 
     def attend(self, value: Tensor, shapes: Sequence[int], reference: Tensor, raw: Tensor, points: int) -> Tensor:
         """`forward` of what locations and weights are made of (fused_attention.py): float32, on the CPU."""
-        output = value.new_zeros(*raw.shape[:3], value.shape[-1])
-        if output.numel() and value.numel():
+        output = value.new_empty(*raw.shape[:3], value.shape[-1])
+        if output.numel() and not value.numel():
+            output.zero_()
+        elif output.numel():
             sizes = (raw.shape[1], reference.shape[2], points)
             problem = _problem(sizes, shapes, value=value, raw=raw, reference=reference, output=output)
             problem.reference_numbers = reference.shape[-1]
