@@ -4,7 +4,8 @@ Frozen batch norms go into convolutions, convolutions work channels last, and th
 of the mask head. On a CPU, linear layers, convolutions and attentions then run on packed weights, as its processor does
 it best (ops/functions/fastest_products.py).
 
-With precision "bf16", the packed numbers have one term; elsewhere there is autocast (autocast_parts.py).
+With precision "bf16", the packed numbers have one term, but in narrow convolutions; elsewhere there is autocast
+(autocast_parts.py).
 """
 
 from functools import partial, singledispatch
@@ -33,6 +34,9 @@ from .tf2 import TF2
 from .vision_language import VisionLanguageBlock
 
 FEWEST_CHANNELS = 16  # packed weights are filled up to 32
+# Narrower convolutions keep two terms: memory decides how long they take, not products, and they come early, where
+# rounding does the most harm.
+FEWEST_ROUNDED = 64
 TERMS = {"fp32": 2, "bf16": 1}  # of packed numbers
 SAMPLE = (1, 1, 3, 64, 96)  # a clip that every backbone takes
 
@@ -109,12 +113,12 @@ def _(module: nn.Module, terms: int) -> nn.Module:
 
 @packed.register
 def _(conv: nn.Conv2d, terms: int) -> nn.Module:
-    return PackedConv2d(conv, terms) if type(conv) is nn.Conv2d and _gains(conv) else conv
+    return PackedConv2d(conv, _terms(conv, terms)) if type(conv) is nn.Conv2d and _gains(conv) else conv
 
 
 @packed.register
 def _(conv: ConvNorm, terms: int) -> nn.Module:
-    return nn.Sequential(PackedConv2d(conv, terms), conv.norm) if _gains(conv) else conv
+    return nn.Sequential(PackedConv2d(conv, _terms(conv, terms)), conv.norm) if _gains(conv) else conv
 
 
 @packed.register
@@ -177,7 +181,7 @@ def _(block: SwinBlock, terms: int) -> nn.Module:
 @packed.register
 def _(resnet: ResNetPyramid, terms: int) -> nn.Module:
     if isinstance(resnet.bn1, nn.Identity) and isinstance(resnet.conv1, nn.Conv2d) and _gains(resnet.conv1):
-        resnet.conv1, resnet.relu = PackedConv2d(resnet.conv1, terms, relu=True), nn.Identity()
+        resnet.conv1, resnet.relu = PackedConv2d(resnet.conv1, _terms(resnet.conv1, terms), relu=True), nn.Identity()
     return _with_packed_children(resnet, terms)
 
 
@@ -199,6 +203,11 @@ class PackedBottleneck(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] → [N, O, h, w]."""
         return self.conv3(self.conv2(self.conv1(x)), added=self.shortcut(x))
+
+
+def _terms(conv: nn.Conv2d, terms: int) -> int:
+    """How many its numbers have: as wanted, unless it is narrow."""
+    return terms if min(conv.weight.shape[:2]) >= FEWEST_ROUNDED else max(TERMS.values())
 
 
 def _all_gain(*layers: nn.Module | None) -> bool:
