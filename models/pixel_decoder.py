@@ -62,9 +62,8 @@ class PixelDecoder(nn.Module):
 
 
 def plus_upsampled(fine: Tensor, coarse: Tensor) -> Tensor:
-    """fine [N, C, h, w] + coarse [N, C, ⌈h/2⌉, ⌈w/2⌉], brought to that size by repeating the nearest pixel."""
-    height, width = fine.shape[-2:]
-    if (height % 2, width % 2) != (0, 0):
-        return fine + F.interpolate(coarse, size=(height, width), mode="nearest")
+    """fine [N, C, h, w] + coarse [N, C, h', w'], brought to that size by repeating the nearest pixel."""
+    if fine.shape[-2:] != tuple(2 * length for length in coarse.shape[-2:]):
+        return fine + F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
     fours = fine.unflatten(-1, (-1, 2)).unflatten(-3, (-1, 2))  # each of coarse's pixels is four; it is not written out
     return (fours + coarse[:, :, :, None, :, None]).flatten(4).flatten(2, 3)

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from models import build_model
 from models.deformable_encoder import DeformableEncoder, DeformableEncoderLayer, pixel_centres
 from models.ops.modules import MSDeformAttn
+from models.pixel_decoder import plus_upsampled
 from models.position_encoding import sine_position_1d, sine_position_2d
 from opts import parse_settings
 from tools.make_untrained import SMALL
@@ -74,6 +76,17 @@ def test_the_least_frame_is_the_networks_own_need(text_encoder, flags, least):
     if least > 1:
         with pytest.raises(ValueError, match="more than 1 value"):
             run(least - 1)
+
+
+@pytest.mark.parametrize("coarse", [(2, 3), (4, 6), (3, 3), (2, 4)], ids=["half", "same", "wider", "taller"])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_coarser_map_is_added_as_if_brought_to_size(coarse, order):
+    """A dilated backbone's last two levels are of one size."""
+    fine = torch.randn(2, 3, 4, 6).to(memory_format=order)
+    coarse = torch.randn(2, 3, *coarse).to(memory_format=order)
+    ours = plus_upsampled(fine, coarse)
+    assert torch.equal(ours, fine + F.interpolate(coarse, size=(4, 6), mode="nearest"))
+    assert ours.is_contiguous(memory_format=order)
 
 
 @torch.inference_mode()
