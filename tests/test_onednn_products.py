@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -29,10 +29,12 @@ numbers_of_terms = pytest.mark.parametrize(
 )
 def test_convolution(terms, images, size, weight, stride, then):
     """`weight` is the shape [O, C, kh, kw]; `then`: with a bias, something added, and a ReLU."""
+    # Of narrow maps with a stride, oneDNN's bfloat16 convolution by AMX returns stray numbers. (Where there is AMX,
+    # products.py comes first.)
+    assume(terms == 2 or size[1] >= 8)
     bias, add, relu = then
     x, weights = random(images, weight[1], *size), layer(*weight, bias=bias)
-    # No more padding than networks have: of rows of padding alone, oneDNN's bfloat16 convolution returns stray numbers.
-    steps = {"stride": stride, "padding": (weight[2] // 2, weight[3] // 2)}
+    steps = {"stride": stride, "padding": (weight[2] // 2 + 1, weight[3] // 2 + 1)}
     shape = F.conv2d(x, *weights, **steps).shape
     last = {"added": random(*shape, seed=3) if add else None, "relu": relu}
     ours = convolve(x, ordered(*weights, terms=terms), **steps, **last)
