@@ -44,7 +44,7 @@ class _FeedForward(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, share: float, x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
         ctx.scale = 1 / (1 - share) if share < 1 else 0.0
-        hidden = _activated(_linear(x, w1, b1), share)
+        hidden = _dropped(_linear(x, w1, b1), share) if share else _linear(x, w1, b1, relu=True)
         ctx.save_for_backward(x, hidden, w1, w2)
         return _linear(hidden, w2 * ctx.scale, b2)
 
@@ -59,17 +59,16 @@ class _FeedForward(torch.autograd.Function):
         return None, of_x, of_hidden.t() @ x, of_hidden.sum(0), of_w2, gradient.sum(0)
 
 
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, relu: bool = False) -> Tensor:
     exact = x.device.type == "cpu" and x.dtype == torch.float32
     if exact and len(x) >= FEWEST_ROWS and fastest_products.available(terms=2):
-        return fastest_products.product(x, fastest_products.packed(weight, bias))
-    return F.linear(x, weight, bias)
+        return fastest_products.product(x, fastest_products.packed(weight, bias), relu=relu)
+    y = F.linear(x, weight, bias)
+    return y.relu_() if relu else y
 
 
-def _activated(x: Tensor, share: float) -> Tensor:
-    """ReLU of x [R, H], and a random share of zeros; x may change."""
-    if share == 0:
-        return x.relu_()
+def _dropped(x: Tensor, share: float) -> Tensor:
+    """ReLU of x [R, H], and a random share of zeros, in place."""
     if x.device.type != "cpu":
         return x.relu_().mul_(torch.rand_like(x, dtype=torch.float32) >= share)
     return dropped(x, share, new_seed(), relu=True, in_place=True)

@@ -148,6 +148,8 @@ def test_gelu_between():
     wanted = F.linear(F.gelu(F.linear(x.double(), *map(torch.Tensor.double, first))), *map(torch.Tensor.double, then))
     ours = product(x, packed(*first), then=packed(*then), gelu=True)
     assert (ours - wanted).norm() <= 1e-5 * wanted.norm()
+    with pytest.raises(ValueError, match="nothing between"):
+        product(x, packed(*first), gelu=True)
 
 
 @needs_products

@@ -154,7 +154,9 @@ def product(
         if one.shape[1:] != (width, 1, 1):
             raise ValueError(f"{width} channels do not fit weights {one.shape}")
         width = one.shape[0]
-    if softmax and (softmax not in SOFTMAX_WIDTHS or then is None or gelu or layer.shape[0] % softmax):
+    if (softmax or gelu) and then is None:
+        raise ValueError("there is nothing between one layer and no other")
+    if softmax and (softmax not in SOFTMAX_WIDTHS or gelu or layer.shape[0] % softmax):
         raise ValueError(f"no softmax over {softmax} channels at a time between these layers")
     output = torch.empty(*x.shape[:-1], width) if into is None else into
     if output.shape != (*x.shape[:-1], width) or not output.is_contiguous():
